@@ -1,0 +1,92 @@
+"""Errors as answers: `application/problem+json` (RFC 9457), by the one table in `errors.py`.
+
+A refusal speaks for itself. A storage error is told in a sentence of ours, never in the driver's words, which may hold
+paths, statements or credentials; what is in no table is a fault of ours, and says nothing but that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TypeVar
+
+from ..errors import (
+    HTTP_STATUS,
+    BgrsError,
+    BodyError,
+    BodyNotFound,
+    NotFound,
+    Refusal,
+    SchemaError,
+    StoreDataError,
+    StoreUnavailable,
+)
+from ..models import Headers
+from .documents import to_json
+from .message import Reply
+
+T = TypeVar("T")
+
+_NOTHING_CHANGED = "Nothing was recorded or changed; the same call may succeed later."
+
+_SENTENCES: dict[type[BgrsError], str] = {
+    StoreUnavailable: f"The store of background requests cannot be used just now. {_NOTHING_CHANGED}",
+    StoreDataError: "The store of background requests refused what was to be recorded; nothing was changed.",
+    SchemaError: "The store of background requests does not fit this version of the server.",
+    BodyError: f"Stored bodies cannot be read or written just now. {_NOTHING_CHANGED}",
+    BodyNotFound: "The stored body is no longer there.",
+}
+_OUR_FAULT = "Something went wrong on the server."
+
+_DEFAULT_RETRY_AFTER_SECONDS = {429: 5, 503: 10}
+
+# As RFC 9110 has them; Python before 3.13 has older names.
+_TITLES = {413: "Content Too Large", 416: "Range Not Satisfiable"}
+
+
+def problem_reply(error: BgrsError) -> Reply:
+    """Return the answer to an error.
+
+    The 404 is the same byte for byte whatever led to it, so it names no rid.
+    """
+    status = _by_class(error, HTTP_STATUS, 500)
+    document: dict[str, str | int] = {
+        "type": "about:blank",
+        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
+        "status": status,
+        "detail": _detail(error),
+    }
+    if isinstance(error, Refusal) and error.rid is not None and not isinstance(error, NotFound):
+        document["rid"] = error.rid
+    body = to_json(document)
+    headers: Headers = (
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    )
+    return Reply(status=status, headers=headers + _more_headers(error, status), body=body)
+
+
+def _detail(error: BgrsError) -> str:
+    if isinstance(error, Refusal):
+        return error.detail
+    return _by_class(error, _SENTENCES, _OUR_FAULT)
+
+
+def _by_class(error: BgrsError, table: Mapping[type[BgrsError], T], default: T) -> T:
+    """What the table says of the error's class or of the nearest class above it."""
+    for kind in type(error).__mro__:
+        if kind in table:
+            return table[kind]
+    return default
+
+
+def _more_headers(error: BgrsError, status: int) -> Headers:
+    seconds = _DEFAULT_RETRY_AFTER_SECONDS.get(status)
+    headers: Headers = ()
+    if isinstance(error, Refusal):
+        headers = error.headers
+        if error.retry_after_seconds is not None:
+            seconds = error.retry_after_seconds
+    return headers if seconds is None else (*headers, (b"retry-after", b"%d" % seconds))

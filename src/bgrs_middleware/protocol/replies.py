@@ -1,0 +1,175 @@
+"""The answers of the background request's own routes, as neutral replies.
+
+Every JSON answer says `no-store` (it is true for a moment only) and `nosniff`. A HEAD gets the headers of the GET and
+no body. What cannot be answered is an error to raise; `problem.py` turns it into a reply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from ..errors import BadRequest, Conflict, Gone, NoResponse, Refusal
+from ..models import Detail, Headers, Record, Status
+from ..settings import Rule, Settings
+from .conditions import has_already
+from .documents import details_document, etag_of, list_document, status_document, to_json
+from .message import Reply, RequestHead
+from .query import first_value
+
+LONGEST_RETRY_SECONDS = 30
+
+_NO_STORE = (b"cache-control", b"no-store")
+_NO_SNIFF = (b"x-content-type-options", b"nosniff")
+_LARGEST_ID = 2**63 - 1
+
+
+def accepted(
+    rid: str,
+    *,
+    rule: Rule | None,
+    by_prefer: bool,
+    base_url: str,
+    settings: Settings,
+    retry_after_seconds: int,
+) -> Reply:
+    """Return the 202 of a request that was just recorded (CONTRACT, section 2).
+
+    Parameters:
+        rule: the rule that matched; it may name the body's only key.
+        by_prefer: whether `Prefer: respond-async` was applied.
+        base_url: absolute URL of the application's root, percent-encoded, without a slash at the end.
+    """
+    url = _ascii(f"{base_url}{settings.path.rstrip('/')}/{rid}")
+    body = to_json({"request" if rule is None else rule.id_field: rid})
+    headers: list[tuple[bytes, bytes]] = [
+        *_json_headers(body),
+        (b"location", url + b"/result"),
+        (b"link", b'<%s>; rel="status", <%s/details>; rel="details"' % (url, url)),
+        _retry_after(retry_after_seconds),
+        (b"vary", b"Prefer"),
+    ]
+    if by_prefer:
+        headers.append((b"preference-applied", b"respond-async"))
+    return Reply(status=202, headers=tuple(headers), body=body)
+
+
+def status_reply(record: Record, head: RequestHead) -> Reply:
+    """Return the status document, or 304 where the client has it already."""
+    body = to_json(status_document(record))
+    etag = etag_of(body)
+    if has_already(head.header_values(b"if-none-match"), etag):
+        return Reply(status=304, headers=((b"etag", etag), _NO_STORE))
+    return _json_reply(head, 200, body, ((b"etag", etag),))
+
+
+def details_reply(details: Sequence[Detail], head: RequestHead) -> Reply:
+    """Return the details list, oldest first as given."""
+    return _json_reply(head, 200, to_json(details_document(details)))
+
+
+def read_after(head: RequestHead) -> int:
+    """Return the id after which details are asked for (`?after=`), 0 for all of them.
+
+    Raises:
+        BadRequest: it is not a whole number, 0 or more.
+    """
+    text = first_value(head.query, b"after")
+    if not text:
+        return 0
+    if not re.fullmatch("[0-9]+", text):
+        raise BadRequest("after takes the id of a detail: a whole number, 0 or more.")
+    return min(int(text), _LARGEST_ID) if len(text) < 20 else _LARGEST_ID
+
+
+def list_reply(records: Sequence[Record], next_page_token: str | None, head: RequestHead) -> Reply:
+    """Return a page of the caller's requests."""
+    return _json_reply(head, 200, to_json(list_document(records, next_page_token)))
+
+
+def not_ready(record: Record, head: RequestHead, retry_after_seconds: int) -> Reply:
+    """Return the 202 of a result that is not there yet: the status document, and when to ask again."""
+    more = (_retry_after(retry_after_seconds), _bgrs_status(record))
+    return _json_reply(head, 202, to_json(status_document(record)), more)
+
+
+def no_response(record: Record) -> Refusal:
+    """Return the error to raise where a request has ended and there is no response to show.
+
+    410 for an expired one and for a finished one whose response was removed, 409 for a cancelled one, 500 for a failed
+    or a lost one. `Bgrs-Status` names the state.
+    """
+    kind, detail = _NO_RESPONSE[record.status]
+    return kind(detail, rid=record.rid, headers=(_bgrs_status(record),))
+
+
+_NO_RESPONSE: dict[Status, tuple[type[Refusal], str]] = {
+    Status.FINISHED: (Gone, "The response was kept for its time and has been removed."),
+    Status.EXPIRED: (Gone, "The request waited in the queue for too long and was never run: there is no response."),
+    Status.CANCELLED: (Conflict, "The request was cancelled: there is no response."),
+    Status.FAILED: (NoResponse, "The application gave no whole response. The details say what happened."),
+    Status.LOST: (
+        NoResponse,
+        "The process that ran the request died; whether its work was done is not known, and there is no response.",
+    ),
+}
+
+
+def cancel_reply(record: Record, head: RequestHead) -> Reply:
+    """Return the status document after a cancel: 200 once the work has stopped, 202 while it still stops."""
+    body = to_json(status_document(record))
+    if record.status.is_final:
+        return _json_reply(head, 200, body, (_bgrs_status(record),))
+    return _json_reply(head, 202, body, (_retry_after(1), _bgrs_status(record)))
+
+
+def retry_reply(rid: str, head: RequestHead) -> Reply:
+    """Return the 202 of a request that was queued again, under the same rid."""
+    return _json_reply(head, 202, to_json({"request": rid}), (_retry_after(1),))
+
+
+def deleted() -> Reply:
+    """Return the 204 of a request that is gone."""
+    return Reply(status=204, headers=(_NO_STORE,))
+
+
+def retry_after_seconds(record: Record, now: float) -> int:
+    """Return after how many seconds it makes sense to ask again: 1 to 30.
+
+    Where the progress is known, the time that is left if it goes on at this pace. Else 1 in the first ten seconds, then
+    a tenth of the time it has taken already.
+    """
+    elapsed = now - (record.queued_at if record.started_at is None else record.started_at)
+    if record.progress and record.started_at is not None:
+        seconds = elapsed * (100.0 - record.progress) / record.progress
+    else:
+        seconds = elapsed / 10.0
+    return round(min(max(seconds, 1.0), LONGEST_RETRY_SECONDS))
+
+
+def _json_reply(head: RequestHead, status: int, body: bytes, more: Headers = ()) -> Reply:
+    return Reply(status=status, headers=_json_headers(body) + more, body=b"" if head.method == "HEAD" else body)
+
+
+def _json_headers(body: bytes) -> Headers:
+    return (
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        _NO_STORE,
+        _NO_SNIFF,
+    )
+
+
+def _retry_after(seconds: int) -> tuple[bytes, bytes]:
+    return b"retry-after", b"%d" % seconds
+
+
+def _bgrs_status(record: Record) -> tuple[bytes, bytes]:
+    return b"bgrs-status", record.status.label.encode("ascii")
+
+
+def _ascii(url: str) -> bytes:
+    if not url.isascii():
+        url = quote(url, safe="%/:?#[]@!$&'()*+,;=~")
+    return url.encode("ascii")

@@ -1,0 +1,120 @@
+"""Errors as answers: the table of numbers, and what a client must not learn."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bgrs_middleware import errors
+from bgrs_middleware.models import Status
+from bgrs_middleware.protocol.problem import problem_reply
+from bgrs_middleware.protocol.replies import no_response
+from protocol.samples import RID, record, value
+
+TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    410: "Gone",
+    413: "Content Too Large",
+    416: "Range Not Satisfiable",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+REFUSALS = [kind for kind in errors.HTTP_STATUS if issubclass(kind, errors.Refusal) and kind is not errors.NotFound]
+STORAGE_ERRORS = [kind for kind in errors.HTTP_STATUS if issubclass(kind, errors.StorageError)]
+
+
+def document(error: errors.BgrsError) -> dict[str, Any]:
+    body = problem_reply(error).body
+    assert isinstance(body, bytes)
+    parsed: dict[str, Any] = json.loads(body)
+    return parsed
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_refusal_says_what_is_wrong(kind: type[errors.Refusal]) -> None:
+    error = kind("This is wrong; that would be right.", rid=RID, headers=((b"x-more", b"1"),))
+    reply = problem_reply(error)
+    assert reply.status == errors.HTTP_STATUS[kind]
+    assert document(error) == {
+        "type": "about:blank",
+        "title": TITLES[reply.status],
+        "status": reply.status,
+        "detail": "This is wrong; that would be right.",
+        "rid": RID,
+    }
+    assert isinstance(reply.body, bytes)
+    assert value(reply, b"content-type") == b"application/problem+json"
+    assert value(reply, b"content-length") == b"%d" % len(reply.body)
+    assert value(reply, b"cache-control") == b"no-store"
+    assert value(reply, b"x-content-type-options") == b"nosniff"
+    assert value(reply, b"x-more") == b"1"
+
+
+def test_no_rid_where_none_is_given() -> None:
+    assert "rid" not in document(errors.BadRequest("no"))
+
+
+def test_a_subclass_gets_the_answer_of_the_nearest_class_above() -> None:
+    class Special(errors.DiskFull):
+        pass
+
+    assert problem_reply(Special("full")).status == 503
+
+
+@pytest.mark.parametrize("kind", [errors.CallerQueueFull, errors.Unavailable, errors.QueueFull, errors.DiskFull])
+def test_later_is_said_in_seconds(kind: type[errors.Refusal]) -> None:
+    usual = {429: b"5", 503: b"10"}[errors.HTTP_STATUS[kind]]
+    assert value(problem_reply(kind("later")), b"retry-after") == usual
+    assert value(problem_reply(kind("later", retry_after_seconds=77)), b"retry-after") == b"77"
+
+
+def test_retry_after_is_sent_elsewhere_only_where_it_is_given() -> None:
+    assert value(problem_reply(errors.Conflict("no")), b"retry-after") is None
+    assert value(problem_reply(errors.Conflict("no", retry_after_seconds=2)), b"retry-after") == b"2"
+
+
+def test_the_404_is_the_same_byte_for_byte() -> None:
+    told_too_much = errors.NotFound()
+    told_too_much.rid = RID
+    assert problem_reply(told_too_much) == problem_reply(errors.NotFound())
+    assert problem_reply(errors.NotFound()).status == 404
+    assert RID.encode() not in bytes(problem_reply(told_too_much).body)  # type: ignore[arg-type]  # it is bytes
+
+
+@pytest.mark.parametrize("kind", STORAGE_ERRORS)
+def test_a_storage_error_never_speaks_in_the_drivers_words(kind: type[errors.StorageError]) -> None:
+    error = kind("(sqlite3.OperationalError) unable to open /srv/secret/bgrs.db")
+    reply = problem_reply(error)
+    assert reply.status == errors.HTTP_STATUS[kind]
+    assert "sqlite" not in str(document(error))
+    assert "/srv" not in str(document(error))
+    assert document(error)["detail"] != document(errors.StorageError("x"))["detail"]
+    assert value(reply, b"retry-after") == (b"10" if reply.status == 503 else None)
+
+
+@pytest.mark.parametrize("kind", [errors.BgrsError, errors.SealError, errors.ReplayError, errors.StorageError])
+def test_anything_else_is_a_500_that_says_nothing(kind: type[errors.BgrsError]) -> None:
+    assert document(kind("key 7 of /srv/keys")) == {
+        "type": "about:blank",
+        "title": "Internal Server Error",
+        "status": 500,
+        "detail": "Something went wrong on the server.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(Status.EXPIRED, 410), (Status.FINISHED, 410), (Status.CANCELLED, 409), (Status.FAILED, 500), (Status.LOST, 500)],
+)
+def test_an_end_without_a_response_names_its_state(status: Status, code: int) -> None:
+    reply = problem_reply(no_response(record(status=status)))
+    assert reply.status == code
+    assert value(reply, b"bgrs-status") == status.label.encode()
