@@ -1,0 +1,22 @@
+"""Names of bodies: a rid, then words with dots between, such as `4ff7….request` or `4ff7….1.result`.
+
+A name becomes a file name, so nothing else may ever pass: no path, no letter that a file system could read otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAME = re.compile(r"[0-9a-f]{32}(?:\.[a-z0-9]{1,32}){0,4}", re.ASCII)
+
+
+def checked_name(name: str) -> str:
+    """Return the name as it is.
+
+    Raises:
+        ValueError: it is not 32 lower-case hex characters, followed by at most four words of lower-case letters and
+            digits with a dot before each.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"not the name of a body: {name!r}")
+    return name

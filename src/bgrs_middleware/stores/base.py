@@ -1,0 +1,170 @@
+"""The interface of a store: where records and details live.
+
+A store is used by one process at a time through two threads: the ledger's, which writes through `transaction()`, and
+the reader's, which calls the reading methods. Any number of processes may share the data behind it. It is opened in
+the process that uses it, never before a fork.
+
+All writing verbs of one `Transaction` are committed together, durably (flushed to disk before `transaction()` returns
+without an error), or none of them is. Each verb takes a sequence of orders and returns one outcome per order, in the
+same order, so that a store can write many rows with one statement. Times are passed in: a store has no clock.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from ..models import (
+    Add,
+    Added,
+    Cancel,
+    Captured,
+    Changed,
+    Claim,
+    Claimed,
+    Delete,
+    Detail,
+    Expire,
+    Finish,
+    ListQuery,
+    Note,
+    Record,
+    Release,
+    Renew,
+    Report,
+    Retry,
+    Status,
+)
+
+
+class Transaction(ABC):
+    """The writing verbs. Valid only inside the `with` block of `Store.transaction()`."""
+
+    @abstractmethod
+    def add(self, orders: Sequence[Add]) -> Sequence[Added]:
+        """Insert new records as QUEUED with the next `id`s, unless a queue limit is reached.
+
+        Limits count what is QUEUED at this moment, the orders before this one in the same call included.
+        """
+
+    @abstractmethod
+    def claim(self, orders: Sequence[Claim]) -> Sequence[Sequence[Claimed]]:
+        """QUEUED → RUNNING for the oldest (lowest `id`) requests; no request is ever given to two workers.
+
+        Sets `worker`, `lease_until`, `started_at` and `updated_at` to the order's, `attempt` to one more, and clears
+        `progress`, `message` and `items` of an earlier attempt.
+        """
+
+    @abstractmethod
+    def renew(self, orders: Sequence[Renew]) -> Sequence[Status | None]:
+        """Move `lease_until`, where `worker` holds the request (RUNNING or CANCELLING).
+
+        Returns its status (CANCELLING tells the worker to stop), or None where the worker holds it no longer.
+        """
+
+    @abstractmethod
+    def report(self, orders: Sequence[Report]) -> Sequence[bool]:
+        """Record progress, message and items, where `worker` holds the request. False where it does not."""
+
+    @abstractmethod
+    def note(self, orders: Sequence[Note]) -> None:
+        """Append details, with ids that count up within the store in the order given.
+
+        A note on a request that does not exist is dropped.
+        """
+
+    @abstractmethod
+    def finish(self, orders: Sequence[Finish]) -> Sequence[Changed]:
+        """RUNNING or CANCELLING → the final status, where `worker` holds the request; otherwise nothing is changed.
+
+        Records the captured response, clears `worker` and `lease_until`, wipes the sealed request and its body name
+        unless `keep_request`, appends `notes` as details.
+        """
+
+    @abstractmethod
+    def release(self, orders: Sequence[Release]) -> Sequence[Changed]:
+        """RUNNING or CANCELLING → the order's status, where `worker` holds the request.
+
+        QUEUED keeps `queued_at`; a final status sets `finished_at` and keeps the sealed request for a retry.
+        """
+
+    @abstractmethod
+    def cancel(self, orders: Sequence[Cancel]) -> Sequence[Changed]:
+        """QUEUED → CANCELLED (the sealed request is kept for a retry), RUNNING → CANCELLING. `done` where it changed.
+
+        A QUEUED one also gets the detail "cancelled".
+        """
+
+    @abstractmethod
+    def retry(self, orders: Sequence[Retry]) -> Sequence[Changed]:
+        """FAILED, LOST or CANCELLED → QUEUED, where the sealed request is still kept.
+
+        Sets `queued_at`; clears `started_at`, `finished_at`, `progress`, `message`, `items`, `deaths` and the captured
+        response. Keeps `attempt`. Appends the detail "queued again".
+        """
+
+    @abstractmethod
+    def delete(self, orders: Sequence[Delete]) -> Sequence[Changed]:
+        """Remove record and details of a request that is QUEUED or final. RUNNING and CANCELLING are left alone."""
+
+    @abstractmethod
+    def expire(self, orders: Sequence[Expire]) -> Sequence[Sequence[Record]]:
+        """QUEUED with `queued_at` before the order's → EXPIRED, sealed request wiped; returns them as they were."""
+
+    @abstractmethod
+    def wipe_requests(self, rids: Sequence[str]) -> Sequence[Changed]:
+        """Remove the sealed requests of final records; nothing else of them changes."""
+
+
+class Store(ABC):
+    """Where records and details live. See the module's text for threads, processes and durability."""
+
+    shared_between_processes: bool = True
+    """Whether several processes see the same data. Where False, several workers on it are refused."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Make it ready: create or upgrade what is missing.
+
+        Raises:
+            StoreUnavailable: it cannot be reached or written just now; calling again later may succeed.
+            SchemaError: the data are of a newer version, or cannot be upgraded.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back connections and threads. Idempotent; a closed store may be opened again."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """A transaction, committed and flushed when its block ends, rolled back where it raises.
+
+        Raises:
+            StoreUnavailable: nothing of it was committed.
+            StoreDataError: a value was refused; nothing of it was committed.
+        """
+
+    @abstractmethod
+    def get(self, rids: Sequence[str]) -> Mapping[str, Record]:
+        """The records of these rids; an unknown rid is missing from the answer. One query."""
+
+    @abstractmethod
+    def captured(self, rids: Sequence[str]) -> Mapping[str, Captured]:
+        """The captured responses of these rids, where there is one. One query."""
+
+    @abstractmethod
+    def details(self, rid: str, after_id: int, limit: int) -> Sequence[Detail]:
+        """Details with an id above `after_id`, oldest first, at most `limit`."""
+
+    @abstractmethod
+    def list(self, query: ListQuery) -> Sequence[Record]:
+        """One page of an owner's records, highest `id` first."""
+
+    @abstractmethod
+    def count_queued(self) -> int:
+        """How many requests are QUEUED."""
+
+    @abstractmethod
+    def abandoned(self, lease_before: float, after_id: int, limit: int) -> Sequence[Record]:
+        """RUNNING and CANCELLING records whose lease ended before the given time, by `id`, above `after_id`."""

@@ -1,0 +1,106 @@
+"""The store in a relational database, by SQLAlchemy Core: SQLite, PostgreSQL or MySQL.
+
+Nothing is opened in the constructor. Connections belong to the process that opened them: a forked child opens its own
+and never touches its parent's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from ...models import Captured, Detail, ListQuery, Record, Status
+from ..base import Store, Transaction
+from ..rules import MAX_ID
+from ..text import clean
+from .connections import Links, Target, parse
+from .rows import captured_of, detail_of, record_of
+from .schema import UPGRADES, Step, upgrade
+from .statements import Statement, Statements, Values, keyed
+from .transaction import SqlTransaction
+
+ANY_STATUS = frozenset(Status)
+
+
+class SqlStore(Store):
+    """Records and details in a database.
+
+    Parameters:
+        database: a URL (`sqlite:///file`, `postgresql://…`, `mysql+pymysql://…`) or an engine. Of an engine only the
+            way it connects is used; its pool is left alone.
+        busy_seconds: how long to wait for SQLite's lock.
+        upgrades: the steps that bring an older store to this version.
+
+    Raises:
+        SettingsError: the URL cannot be used, or its driver is not installed.
+    """
+
+    def __init__(
+        self, database: str | Engine, *, busy_seconds: float = 10.0, upgrades: Sequence[Step] = UPGRADES
+    ) -> None:
+        engine = database if isinstance(database, Engine) else None
+        url = database.url if isinstance(database, Engine) else parse(database)
+        self._target = Target(url=url, engine=engine, busy_seconds=busy_seconds)
+        self._upgrades = upgrades
+        self._statements = Statements(self._target.positional_dialect())
+        # A parent's connections stay in here in its child, untouched: closing them there would end them in both.
+        self._links_of: dict[int, Links] = {}
+
+    def _links(self) -> Links:
+        process = os.getpid()
+        links = self._links_of.get(process)
+        return links if links is not None else self._links_of.setdefault(process, Links(self._target))
+
+    def open(self) -> None:
+        with self._links().writing() as connection:
+            upgrade(connection, self._upgrades)
+
+    def close(self) -> None:
+        links = self._links_of.pop(os.getpid(), None)
+        if links is not None:
+            links.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        with self._links().writing() as connection:
+            yield SqlTransaction(connection, self._statements)
+
+    def get(self, rids: Sequence[str]) -> Mapping[str, Record]:
+        return {row[1]: record_of(row) for row in self._rows_of(rids, self._statements.records)}
+
+    def captured(self, rids: Sequence[str]) -> Mapping[str, Captured]:
+        return {row[0]: captured_of(row) for row in self._rows_of(rids, self._statements.captured)}
+
+    def _rows_of(self, rids: Sequence[str], statement: Callable[[int], Statement]) -> Sequence[Values]:
+        def work(connection: Connection) -> Sequence[Values]:
+            return [row for keys in keyed(rids) for row in statement(len(keys)).fetch(connection, keys)]
+
+        return self._links().read(work)
+
+    def details(self, rid: str, after_id: int, limit: int) -> Sequence[Detail]:
+        wanted = {"of": rid, "after_id": min(after_id, MAX_ID), "limit": max(0, limit)}
+        return [detail_of(row) for row in self._fetch(self._statements.details(), wanted)]
+
+    def list(self, query: ListQuery) -> Sequence[Record]:
+        statuses = sorted(ANY_STATUS if query.statuses is None else query.statuses)
+        numbers = [int(status) for status in statuses]
+        numbers += [0] * (len(Status) - len(numbers))
+        wanted: dict[str, Any] = {f"status_{index}": number for index, number in enumerate(numbers)}
+        wanted["of"] = clean(query.owner)
+        wanted["before_id"] = MAX_ID if query.before_id is None else min(query.before_id, MAX_ID)
+        wanted["limit"] = max(0, query.limit)
+        return [record_of(row) for row in self._fetch(self._statements.page(), wanted)]
+
+    def count_queued(self) -> int:
+        return int(self._fetch(self._statements.count_queued(), {})[0][0])
+
+    def abandoned(self, lease_before: float, after_id: int, limit: int) -> Sequence[Record]:
+        wanted = {"lease_before": lease_before, "after_id": min(after_id, MAX_ID), "limit": max(0, limit)}
+        return [record_of(row) for row in self._fetch(self._statements.abandoned(), wanted)]
+
+    def _fetch(self, statement: Statement, wanted: Mapping[str, Any]) -> Sequence[Values]:
+        return self._links().read(lambda connection: statement.fetch(connection, wanted))

@@ -1,0 +1,45 @@
+"""Fixtures that several folders of tests use: a PostgreSQL server for the run, and an empty database for a test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from postgres import PostgresServer
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url() -> Iterator[str]:
+    """The URL of a server on which databases may be created. Without one the tests fail; they are never skipped."""
+    elsewhere = os.environ.get("BGRS_TEST_POSTGRES_URL")
+    if elsewhere:
+        yield elsewhere
+        return
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server.url()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres_server_url: str) -> Iterator[str]:
+    """The URL of a new, empty database."""
+    name = f"bgrs_test_{os.getpid()}_{next(_numbers)}"
+    url = make_url(postgres_server_url).set(drivername="postgresql+psycopg")
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} STRATEGY file_copy")
+    try:
+        yield url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        server.dispose()
