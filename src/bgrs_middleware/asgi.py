@@ -1,0 +1,192 @@
+"""The ASGI door: one line around a Starlette, FastAPI, Django or any other ASGI application.
+
+It translates between ASGI and the service, and decides nothing but whether a request may concern the service at all:
+that look is all an ordinary request pays. Nothing starts in the constructor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from .asgi_reply import send_reply
+from .bodies.spool import Spool, check_declared_length
+from .doorway import Doorway
+from .errors import BgrsError, SettingsError
+from .lifespan import run_lifespan
+from .models import new_rid
+from .pending import on_loop
+from .protocol.ask import Ask
+from .protocol.message import Reply, RequestHead
+from .protocol.problem import problem_reply
+from .replay.asgi_replayer import AsgiReplayer
+from .replay.base import REPLAY_KEY
+from .replay.scope import head_from_scope
+from .service.callers import Caller, check_authorized
+from .service.service import Service
+from .settings import Settings, settings_of
+
+# As loose as every framework's own types, so that each of them accepts the class where it takes middleware.
+Scope = Any
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger("bgrs_middleware.asgi")
+
+
+class ClientLeft(Exception):
+    """The client went away before its request was whole; nobody is there to be answered."""
+
+
+class BgrsMiddleware:
+    """Makes every endpoint of an ASGI application callable in the background.
+
+    Parameters:
+        app: the application. Alone (`BgrsMiddleware(app)`) or through `app.add_middleware(BgrsMiddleware, ...)`.
+        settings: a `Settings` object; instead of it, its fields as keywords.
+
+    Raises:
+        SettingsError: a setting is unknown or unusable.
+    """
+
+    def __init__(self, app: Application, /, *, settings: Settings | None = None, **keywords: Any) -> None:
+        self.app = app
+        self.settings = settings_of(settings, keywords)
+        self._replayer = AsgiReplayer(app)
+        self._doorway = Doorway(self.settings, self._replayer)
+        self._param = self.settings.param.encode()
+        self._path = self.settings.path
+        self._has_rules = bool(self.settings.rules)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an ordinary request on, and answer what concerns us."""
+        if scope["type"] == "http":
+            # Every ordinary request pays for these looks, and for nothing else.
+            if self._has_rules or self._param in scope["query_string"] or self._path in scope["path"]:
+                await self._look_closer(scope, receive, send)
+                return
+            for name, _ in scope["headers"]:
+                if name == b"prefer":
+                    await self._look_closer(scope, receive, send)
+                    return
+        elif scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    async def _look_closer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if REPLAY_KEY in scope:
+            await self.app(scope, receive, send)
+            return
+        head = head_from_scope(scope)
+        try:
+            concern = self._doorway.concern(head)
+            if concern is None:
+                await self.app(scope, receive, send)
+                return
+            self._learn(scope)
+            service = await self._service()
+            caller = await self._caller(scope, head, service)
+            if isinstance(concern, Ask):
+                reply = await self._accept(scope, receive, head, concern, caller, service)
+            else:
+                reply = await on_loop(service.answers.answer(concern, head, caller))
+        except ClientLeft:
+            return
+        except BgrsError as error:
+            reply = _problem(error)
+        await send_reply(reply, self._doorway.open_service, receive, send)
+
+    async def _accept(
+        self, scope: Scope, receive: Receive, head: RequestHead, ask: Ask, caller: Caller, service: Service
+    ) -> Reply:
+        if self.settings.authorize is not None:
+            check_authorized(await _settled(self.settings.authorize(scope)), caller)
+        check_declared_length(head.header(b"content-length"), self.settings.max_body_bytes)
+        rid = new_rid()
+        with service.acceptance.spool(rid) as spool:
+            await _read_body(receive, spool)
+            body, body_name = await asyncio.to_thread(spool.finish) if spool.on_disk else spool.finish()
+        return await on_loop(
+            service.acceptance.accept(
+                rid=rid,
+                head=_as_entered(head, scope),
+                ask=ask,
+                caller=caller,
+                body_length=spool.length,
+                body=body,
+                body_name=body_name,
+            )
+        )
+
+    async def _caller(self, scope: Scope, head: RequestHead, service: Service) -> Caller:
+        identify = self.settings.identify
+        identified = None if identify is None else await _settled(identify(scope))
+        return service.caller(identified, head)
+
+    async def _service(self) -> Service:
+        service = self._doorway.service
+        if not service.is_open:
+            await asyncio.to_thread(service.open)
+        return service
+
+    def _learn(self, scope: Scope) -> None:
+        self._replayer.enter_through(scope.get("app"), asyncio.get_running_loop())
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._learn(scope)
+        self._replayer.state = scope.get("state")
+        await run_lifespan(self.app, scope, receive, send, startup=self._start, shutdown=self._stop)
+
+    async def _start(self) -> None:
+        try:
+            await self._service()
+        except BgrsError as error:
+            # The application can serve without us; the first background request tries again and gets its 503.
+            logger.error("Background requests are not available yet: %s", error, exc_info=error)
+
+    async def _stop(self) -> None:
+        service = self._doorway.open_service
+        if service is not None:
+            await on_loop(service.drain())
+            await asyncio.to_thread(service.close)
+
+
+def _as_entered(head: RequestHead, scope: Scope) -> RequestHead:
+    """The head as a replay must enter the application named in the scope, which may lie further out than we do.
+
+    Below a Starlette `Mount` the scope names the outer application, but `root_path` is already the mount's. (Where the
+    mounted application is one that names itself, it is its own endpoint, and `root_path` is right.)
+    """
+    app = scope.get("app")
+    if app is None or scope.get("endpoint") in (None, app) or "app_root_path" not in scope:
+        return head
+    return replace(head, gateway=(*head.gateway, ("root_path", scope["app_root_path"])))
+
+
+async def _read_body(receive: Receive, spool: Spool) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        body = message.get("body", b"")
+        if body:
+            spool.write(body)
+        if not message.get("more_body", False):
+            return
+
+
+async def _settled(value: Any) -> Any:
+    """What a callback of the user's returned, awaited where it must be."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def _problem(error: BgrsError) -> Reply:
+    if isinstance(error, SettingsError):
+        logger.error("A setting is unusable: %s", error)
+    return problem_reply(error)

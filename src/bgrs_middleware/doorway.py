@@ -1,0 +1,56 @@
+"""What both doors share: which requests concern us, and this process's service."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from .protocol.ask import Ask, read_ask
+from .protocol.message import RequestHead
+from .protocol.routes import Route, find_route
+from .protocol.rules import Rules
+from .service.job import Replayer
+from .service.service import Service
+from .settings import Settings
+
+
+class Doorway:
+    """Settings, compiled once, and the service of whichever process asks for it.
+
+    Parameters:
+        settings: all of them.
+        replayer: starts replays in the way of the door's gateway.
+    """
+
+    def __init__(self, settings: Settings, replayer: Replayer) -> None:
+        self.settings = settings
+        self.rules = Rules(settings.rules)
+        self._replayer = replayer
+        self._service: Service | None = None
+        self._lock = threading.Lock()
+
+    def concern(self, head: RequestHead) -> Route | Ask | None:
+        """What a request wants of us: one of our routes, to be run in the background, or nothing.
+
+        Raises:
+            Refusal: it concerns us, but cannot be understood.
+        """
+        route = find_route(head.method, head.route_path, self.settings, self.rules)
+        return route if route is not None else read_ask(head, self.settings, self.rules)
+
+    @property
+    def service(self) -> Service:
+        """This process's service, not necessarily open. After a fork the child gets one of its own."""
+        service = self._service
+        if service is None or service.pid != os.getpid():
+            with self._lock:
+                service = self._service
+                if service is None or service.pid != os.getpid():
+                    service = self._service = Service(self.settings, self.rules, self._replayer)
+        return service
+
+    @property
+    def open_service(self) -> Service | None:
+        """This process's service if it is open."""
+        service = self._service
+        return service if service is not None and service.is_open and service.pid == os.getpid() else None

@@ -1,0 +1,155 @@
+"""Accepting a request for the background: the record is committed and flushed before the client hears of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..bodies.base import Bodies
+from ..bodies.spool import Spool
+from ..errors import BgrsError, CallerQueueFull, QueueFull
+from ..executors.base import Executor
+from ..ledger import Ledger
+from ..models import Add, Added
+from ..protocol.ask import Ask
+from ..protocol.message import Reply, RequestHead
+from ..protocol.replayed import name_of, replayed_head, type_of
+from ..protocol.replies import accepted, retry_after_seconds
+from ..protocol.stored import dump
+from ..protocol.urls import base_url
+from ..sealing import Keyring
+from ..settings import Settings
+from ..waiting import Waiter, Waiting
+from .answers import Answers
+from .callers import Caller
+
+
+class Acceptance:
+    """Accepts requests, and answers at once or after the wait they asked for."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        ledger: Ledger,
+        waiting: Waiting,
+        bodies: Bodies,
+        keyring: Keyring,
+        executor: Executor,
+        answers: Answers,
+        drop_body: Callable[[str], object],
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._waiting = waiting
+        self._bodies = bodies
+        self._keyring = keyring
+        self._executor = executor
+        self._answers = answers
+        self._drop_body = drop_body
+
+    def spool(self, rid: str) -> Spool:
+        """Where a door puts the body of the request that is to get this id.
+
+        Raises:
+            DiskFull: the disk is at its floor; nothing is read.
+        """
+        self._bodies.check_room()
+        return Spool(rid, self._bodies, self._keyring, self._settings.max_body_bytes)
+
+    async def accept(
+        self,
+        *,
+        rid: str,
+        head: RequestHead,
+        ask: Ask,
+        caller: Caller,
+        body_length: int,
+        body: bytes | None,
+        body_name: str | None,
+    ) -> Reply:
+        """Record a request and answer: 202, or its response if that is there within the wait.
+
+        Parameters:
+            rid: its new id.
+            head: the request as received.
+            body_length: in bytes; the body itself is `body`, or lies sealed under `body_name`.
+
+        Raises:
+            QueueFull, CallerQueueFull: nothing was recorded.
+            StorageError: nothing was recorded.
+        """
+        waiter = self._waiting.waiter(rid, ask.wait_seconds) if ask.wait_seconds > 0 else None
+        try:
+            try:
+                _check(await self._ledger.add(self._order(rid, head, ask, caller, body_length, body, body_name)))
+            except BgrsError:
+                if body_name is not None:
+                    self._drop_body(body_name)
+                raise
+            self._executor.notify((rid,))
+            return await self._answer(rid, head, ask, waiter)
+        finally:
+            if waiter is not None:
+                waiter.close()
+
+    async def _answer(self, rid: str, head: RequestHead, ask: Ask, waiter: Waiter | None) -> Reply:
+        retry_after = 1
+        if waiter is not None:
+            record = await self._answers.wait_until_final(rid, waiter)
+            if record is not None and record.status.is_final:
+                return await self._answers.result_of(record, _plainly(head))
+            if record is not None:
+                retry_after = retry_after_seconds(record, time.time())
+        return accepted(
+            rid,
+            rule=ask.rule,
+            by_prefer=ask.by_prefer,
+            base_url=base_url(head, self._settings),
+            settings=self._settings,
+            retry_after_seconds=retry_after,
+        )
+
+    def _order(
+        self,
+        rid: str,
+        head: RequestHead,
+        ask: Ask,
+        caller: Caller,
+        body_length: int,
+        body: bytes | None,
+        body_name: str | None,
+    ) -> Add:
+        settings, rule = self._settings, ask.rule
+        stored = dump(replayed_head(head, ask, settings, body_length), body)
+        return Add(
+            rid=rid,
+            owner=caller.identity,
+            method=head.method,
+            name=name_of(head),
+            type=type_of(head, rule),
+            now=time.time(),
+            sealed_request=self._keyring.seal(stored, context=rid.encode()),
+            request_body_name=body_name,
+            rerun=settings.rerun if rule is None or rule.rerun is None else rule.rerun,
+            max_run_seconds=(
+                settings.max_run_seconds if rule is None or rule.max_run_seconds is None else rule.max_run_seconds
+            ),
+            retention_days=settings.retention_days,
+            max_queued=settings.max_queued,
+            max_queued_per_caller=settings.max_queued_per_caller,
+        )
+
+
+def _check(added: Added) -> None:
+    if added is Added.QUEUE_FULL:
+        raise QueueFull("The queue is full: too many background requests are waiting. Send this one again later.")
+    if added is Added.CALLER_QUEUE_FULL:
+        raise CallerQueueFull("Too many of your background requests are waiting. Send this one again later.")
+
+
+def _plainly(head: RequestHead) -> RequestHead:
+    """A plain GET: the one who waits for the answer itself gets it whole, whatever its own conditional headers say."""
+    return RequestHead(
+        method="GET", path=head.path, root_path=head.root_path, raw_path=head.raw_path, query=b"", headers=()
+    )

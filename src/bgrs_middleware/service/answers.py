@@ -1,0 +1,183 @@
+"""Answers to the background request's own routes: status, details, result, list, cancel, retry, delete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from ..errors import Conflict, Gone
+from ..executors.base import Executor
+from ..ledger import Ledger
+from ..models import Cancel, Delete, ListQuery, Record, Retry, Status
+from ..protocol import replies
+from ..protocol.ask import read_wait
+from ..protocol.message import Reply, RequestHead
+from ..protocol.pages import dump_token, read_page
+from ..protocol.result import result_reply
+from ..protocol.routes import Action, Route
+from ..reader import Reader
+from ..settings import Settings
+from ..waiting import Waiter, Waiting
+from .callers import Caller, check_manageable, check_readable
+from .runs import Runs
+
+MAX_DETAILS = 1_000
+
+
+class Answers:
+    """Answers what clients ask about background requests.
+
+    Parameters:
+        settings: `access`, `max_wait_seconds`.
+        page_secret: signs page tokens.
+        drop_body: removes a stored body, some time soon.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        ledger: Ledger,
+        reader: Reader,
+        waiting: Waiting,
+        runs: Runs,
+        executor: Executor,
+        page_secret: bytes,
+        drop_body: Callable[[str], object],
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._reader = reader
+        self._waiting = waiting
+        self._runs = runs
+        self._executor = executor
+        self._page_secret = page_secret
+        self._drop_body = drop_body
+        self._stories: dict[Action, Callable[[Route, RequestHead, Caller], Awaitable[Reply]]] = {
+            Action.STATUS: self._status,
+            Action.DETAILS: self._details,
+            Action.RESULT: self._result,
+            Action.CANCEL: self._cancel,
+            Action.RETRY: self._retry,
+            Action.DELETE: self._delete,
+            Action.LIST: self._list,
+        }
+
+    async def answer(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
+        """Answer one of our own routes.
+
+        Raises:
+            Refusal: what the client asked for cannot be done; it says why.
+            StorageError: the store cannot answer.
+        """
+        return await self._stories[route.action](route, head, caller)
+
+    async def wait_until_final(self, rid: str, waiter: Waiter) -> Record | None:
+        """Wait until a request has ended or the waiter's time is up; returns what is known then."""
+        record = await self._record(rid)
+        while record is not None and not record.status.is_final and await waiter.change(record):
+            record = await self._record(rid)
+        return record
+
+    async def result_of(self, record: Record, head: RequestHead) -> Reply:
+        """The captured response of a request that has ended, or the error that stands for it."""
+        if record.status is not Status.FINISHED:
+            raise replies.no_response(record)
+        captured = await self._reader.captured(record.rid)
+        if captured is None:
+            raise replies.no_response(record)
+        return result_reply(record, captured, head)
+
+    async def _status(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
+        wait_seconds = read_wait(head, self._settings, 0.0)
+        waiter = self._waiting.waiter(route.rid, wait_seconds) if wait_seconds > 0 else None
+        try:
+            record = check_readable(await self._record(route.rid), caller, self._settings)
+            first = record.status
+            while waiter is not None and record.status is first and not first.is_final:
+                if not await waiter.change(record):
+                    break
+                record = check_readable(await self._record(route.rid), caller, self._settings)
+        finally:
+            if waiter is not None:
+                waiter.close()
+        return replies.status_reply(record, head)
+
+    async def _result(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
+        default_seconds = 0.0
+        if route.natif is not None:
+            default_seconds = self._settings.max_wait_seconds
+            if route.natif.wait_seconds is not None:
+                default_seconds = route.natif.wait_seconds
+        wait_seconds = read_wait(head, self._settings, default_seconds)
+        waiter = self._waiting.waiter(route.rid, wait_seconds) if wait_seconds > 0 else None
+        try:
+            record = check_readable(await self._record(route.rid), caller, self._settings)
+            if waiter is not None and not record.status.is_final:
+                record = check_readable(await self.wait_until_final(route.rid, waiter), caller, self._settings)
+        finally:
+            if waiter is not None:
+                waiter.close()
+        if record.status.is_final:
+            return await self.result_of(record, head)
+        return replies.not_ready(record, head, replies.retry_after_seconds(record, time.time()))
+
+    async def _details(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
+        after_id = replies.read_after(head)
+        check_manageable(await self._record(route.rid), caller, self._settings)
+        for pending in self._runs.send_notes(route.rid):
+            await pending
+        details = await self._reader.query(lambda store: store.details(route.rid, after_id, MAX_DETAILS))
+        return replies.details_reply(details, head)
+
+    async def _list(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
+        page = read_page(head, self._page_secret, caller.identity)
+        if caller.identity is None:
+            return replies.list_reply((), None, head)
+        query = ListQuery(
+            owner=caller.identity, statuses=page.statuses, before_id=page.before_id, limit=page.page_size + 1
+        )
+        records = list(await self._reader.query(lambda store: store.list(query)))
+        token = None
+        if len(records) > page.page_size:
+            records.pop()
+            token = dump_token(self._page_secret, caller.identity, page.statuses, records[-1].id)
+        return replies.list_reply([self._runs.snapshot(record.rid) or record for record in records], token, head)
+
+    async def _cancel(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
+        check_manageable(await self._record(route.rid), caller, self._settings)
+        await self._ledger.cancel(Cancel(rid=route.rid, now=time.time()))
+        self._runs.cancel(route.rid)
+        record = check_manageable(await self._record(route.rid), caller, self._settings)
+        if record.status.is_final and record.status is not Status.CANCELLED:
+            raise Conflict(f"It is {record.status.label} already and cannot be cancelled.", rid=route.rid)
+        return replies.cancel_reply(record, head)
+
+    async def _retry(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
+        record = check_manageable(await self._record(route.rid), caller, self._settings)
+        changed = await self._ledger.retry(Retry(rid=route.rid, now=time.time()))
+        if not changed.done:
+            raise _no_retry(changed.before or record)
+        self._executor.notify((route.rid,))
+        return replies.retry_reply(route.rid, head)
+
+    async def _delete(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
+        check_manageable(await self._record(route.rid), caller, self._settings)
+        changed = await self._ledger.delete(Delete(rid=route.rid))
+        before = changed.before
+        if before is not None and not changed.done:
+            raise Conflict("It is running. Cancel it first, or wait until it has ended.", rid=route.rid)
+        if before is not None:
+            for name in (before.request_body_name, before.result_body_name):
+                if name is not None:
+                    self._drop_body(name)
+        return replies.deleted()
+
+    async def _record(self, rid: str) -> Record | None:
+        return self._runs.snapshot(rid) or await self._reader.get(rid)
+
+
+def _no_retry(record: Record) -> Conflict | Gone:
+    if record.status in (Status.FAILED, Status.LOST, Status.CANCELLED):
+        return Conflict("Its request is no longer kept, so it cannot run again. Send it anew.", rid=record.rid)
+    return Conflict(f"It is {record.status.label}; only failed, lost or cancelled requests run again.", rid=record.rid)

@@ -1,0 +1,184 @@
+"""The runs of one process: claimed from the store, started through the door's replayer, watched until they end."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from ..bodies.base import Bodies, RequestBody
+from ..bodies.recorder import Recorder
+from ..bodies.stored import InlineRequestBody, SealedRequestBody
+from ..errors import SealError, StorageError
+from ..ledger import Ledger
+from ..models import Claim, Claimed, Record, Status
+from ..pending import Pending, in_background
+from ..progress import Run
+from ..protocol.message import RequestHead
+from ..protocol.stored import load
+from ..reader import Reader
+from ..sealing import Keyring
+from ..settings import Settings
+from ..waiting import Waiting
+from .job import Job, Replayer, ReplayUnavailable
+from .outcome import Active, Books, Outcome
+from .reporter import Reporter
+
+STOPPING_SECONDS = 5.0
+
+logger = logging.getLogger("bgrs_middleware.runs")
+
+
+class Runs:
+    """What runs in this process. An executor's `Host`.
+
+    Parameters:
+        settings: `concurrency`, `lease_seconds`, `max_result_bytes`.
+        replayer: starts a replay in the way of its gateway.
+        drop_body: removes a stored body, some time soon.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        replayer: Replayer,
+        ledger: Ledger,
+        reader: Reader,
+        waiting: Waiting,
+        bodies: Bodies,
+        keyring: Keyring,
+        drop_body: Callable[[str], object],
+    ) -> None:
+        self.concurrency = settings.concurrency
+        self.worker = secrets.token_hex(16)
+        self.reporter = Reporter(ledger, self.worker)
+        self._settings = settings
+        self._replayer = replayer
+        self._ledger = ledger
+        self._reader = reader
+        self._waiting = waiting
+        self._bodies = bodies
+        self._keyring = keyring
+        self._active: dict[str, Active] = {}
+        self._idle: Pending[bool] | None = None
+        self._books = Books(
+            ledger=ledger,
+            waiting=waiting,
+            reporter=self.reporter,
+            worker=self.worker,
+            drop_body=drop_body,
+            ended=self._ended,
+        )
+
+    def claim_and_run(self, limit: int, on_claimed: Callable[[int], None], on_done: Callable[[], None]) -> None:
+        """Claim up to `limit` queued requests and start them; see `executors.base.Host`."""
+        now = time.time()
+        order = Claim(worker=self.worker, limit=limit, now=now, lease_until=now + self._settings.lease_seconds)
+        self._ledger.claim(order).then(partial(self._claimed, on_claimed, on_done))
+
+    def snapshot(self, rid: str) -> Record | None:
+        """The record of a request that runs here, from memory; None where the store knows better."""
+        active = self._active.get(rid)
+        if active is None or active.ending:
+            return None
+        run = active.run
+        status = Status.CANCELLING if run.is_cancelled else active.record.status
+        return replace(active.record, status=status, progress=run.progress, message=run.message, items=run.items)
+
+    def send_notes(self, rid: str) -> Sequence[Pending[None]]:
+        """Write the details that a run of this process has reported so far, for who wants to read them now."""
+        active = self._active.get(rid)
+        return () if active is None else self.reporter.send_notes(active.run, active.run.take_notes())
+
+    def cancel(self, rid: str) -> None:
+        """Stop a request if it runs here: tell the application, and interrupt it where the gateway can."""
+        active = self._active.get(rid)
+        if active is not None and not active.run.is_cancelled:
+            active.run.cancel()
+            self._replayer.cancel(rid)
+
+    def watch(self) -> None:
+        """Find out which of the runs here were cancelled through another process. Blocking."""
+        rids = [rid for rid, active in list(self._active.items()) if not active.ending]
+        if rids:
+            for rid, record in self._reader.query(lambda store: store.get(rids)).wait().items():
+                if record.status is Status.CANCELLING:
+                    self.cancel(rid)
+
+    async def drain(self, seconds: float) -> None:
+        """Let what runs finish for so many seconds; then stop it and hand back what did not finish."""
+        if not await self._all_ended(seconds):
+            logger.warning("%d background requests did not finish in %g s and are stopped.", len(self._active), seconds)
+            for rid in list(self._active):
+                self._replayer.cancel(rid)
+            await self._all_ended(STOPPING_SECONDS)
+
+    async def _all_ended(self, seconds: float) -> bool:
+        idle = self._idle = Pending()
+        if not self._active:
+            return True
+        self._waiting.pause(seconds).then(lambda _: idle.set(False))
+        return await idle
+
+    def _claimed(
+        self, on_claimed: Callable[[int], None], on_done: Callable[[], None], pending: Pending[Sequence[Claimed]]
+    ) -> None:
+        try:
+            claimed = pending.result()
+        except StorageError as error:
+            logger.warning("Nothing could be claimed: %s", error)
+            claimed = ()
+        on_claimed(len(claimed))
+        for one in claimed:
+            self._start(one, on_done)
+
+    def _start(self, claimed: Claimed, on_done: Callable[[], None]) -> None:
+        record = claimed.record
+        run = Run(
+            rid=record.rid,
+            attempt=record.attempt,
+            method=record.method,
+            name=record.name,
+            changed=self.reporter.mark,
+        )
+        active = self._active[record.rid] = Active(record, run)
+        outcome = Outcome(active, self._books)
+        try:
+            head, body = self._open_request(claimed)
+        except (SealError, StorageError) as error:
+            in_background(outcome.unreadable(str(error)), on_done)
+            return
+        run.note("started" if record.attempt == 1 else f"started, attempt {record.attempt}")
+        job = Job(head=head, body=body, run=run, recorder=self._recorder(record, run), listener=outcome)
+        try:
+            self._replayer.start(job, on_done)
+        except ReplayUnavailable:
+            body.close()
+            in_background(outcome.never_started(), on_done)
+
+    def _recorder(self, record: Record, run: Run) -> Recorder:
+        return Recorder(
+            body_name=f"{record.rid}.{record.attempt}.result",
+            create_body=self._bodies.create,
+            max_result_bytes=self._settings.max_result_bytes,
+            derive_progress=run.derive,
+        )
+
+    def _open_request(self, claimed: Claimed) -> tuple[RequestHead, RequestBody]:
+        record = claimed.record
+        context = record.rid.encode()
+        head, inline = load(self._keyring.open(claimed.sealed_request, context=context))
+        if record.request_body_name is None:
+            return head, InlineRequestBody(inline or b"")
+        reader = self._bodies.read(record.request_body_name)
+        return head, SealedRequestBody(reader, self._keyring, context)
+
+    def _ended(self, rid: str) -> None:
+        self._active.pop(rid, None)
+        idle = self._idle
+        if idle is not None and not self._active:
+            idle.set(True)

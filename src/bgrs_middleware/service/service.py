@@ -1,0 +1,191 @@
+"""The parts of one process, put together, opened and closed. What the doors talk to.
+
+Nothing happens in the constructor: `open()` connects, starts threads and begins to take work. It is called before the
+first background request or route of a process, or at lifespan startup; when it fails (the disk is full, the database is
+away) the caller gets a 503 and the next call tries again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+
+from ..batching import Batcher
+from ..bodies import make_bodies
+from ..bodies.base import BodyReader
+from ..errors import SettingsError, StorageError
+from ..executors import make_executor
+from ..ledger import Ledger
+from ..protocol.message import RequestHead
+from ..protocol.rules import Rules
+from ..reader import Reader
+from ..sealing import make_keyring
+from ..settings import Settings
+from ..stores import make_store
+from ..waiting import Waiting
+from .accept import Acceptance
+from .answers import Answers
+from .callers import Caller, caller_of
+from .job import Replayer
+from .logs import RunLogHandler
+from .process_lock import ProcessLock
+from .reporter import Ticker
+from .runs import Runs
+
+logger = logging.getLogger("bgrs_middleware.service")
+
+
+class Service:
+    """One process's service. Safe for use from several threads.
+
+    Parameters:
+        settings: all of them.
+        rules: the settings' rules, compiled.
+        replayer: starts replays in the way of the door's gateway.
+    """
+
+    acceptance: Acceptance
+    answers: Answers
+
+    def __init__(self, settings: Settings, rules: Rules, replayer: Replayer) -> None:
+        self.settings = settings
+        self.rules = rules
+        self.pid = os.getpid()
+        self._replayer = replayer
+        self._opening = threading.Lock()
+        self._open = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used without calling `open()` first."""
+        return self._open
+
+    def open(self) -> None:
+        """Make it ready. Blocking, idempotent.
+
+        Raises:
+            StorageError: store or bodies cannot be used just now; nothing is left half-open.
+            SettingsError: a setting turns out to be unusable here.
+        """
+        with self._opening:
+            if self._open:
+                return
+            settings = self.settings
+            self._store = make_store(settings)
+            self._lock = None if self._store.shared_between_processes else ProcessLock(settings.data_dir)
+            if self._lock is not None:
+                self._lock.acquire()
+            self._bodies = make_bodies(settings)
+            try:
+                self._store.open()
+                self._bodies.open()
+                self._keyring = make_keyring(settings)
+            except (StorageError, SettingsError):
+                self._store.close()
+                if self._lock is not None:
+                    self._lock.release()
+                raise
+            self._put_together()
+            self._open = True
+        self._executor.start(self._runs)
+        self._ticker.start()
+        self._executor.notify()
+
+    def _put_together(self) -> None:
+        settings = self.settings
+        self._executor = make_executor(settings)
+        self._janitor: Batcher[str] = Batcher("bgrs-janitor", self._drop_bodies)
+        self._waiting = Waiting(
+            lambda rids: self._reader.query(lambda store: store.get(rids)).wait(), settings.max_waiters
+        )
+        self._ledger = Ledger(self._store, self._waiting.changed)
+        self._reader = Reader(self._store)
+        drop_body = self._janitor.put
+        self._runs = Runs(
+            settings=settings,
+            replayer=self._replayer,
+            ledger=self._ledger,
+            reader=self._reader,
+            waiting=self._waiting,
+            bodies=self._bodies,
+            keyring=self._keyring,
+            drop_body=drop_body,
+        )
+        self.answers = Answers(
+            settings=settings,
+            ledger=self._ledger,
+            reader=self._reader,
+            waiting=self._waiting,
+            runs=self._runs,
+            executor=self._executor,
+            page_secret=self._keyring.signing_key("page tokens"),
+            drop_body=drop_body,
+        )
+        self.acceptance = Acceptance(
+            settings=settings,
+            ledger=self._ledger,
+            waiting=self._waiting,
+            bodies=self._bodies,
+            keyring=self._keyring,
+            executor=self._executor,
+            answers=self.answers,
+            drop_body=drop_body,
+        )
+        self._ticker = Ticker([self._runs.reporter.flush, self._runs.watch, self._look_for_work])
+        self._logs = None if settings.capture_logging is None else RunLogHandler(settings.capture_logging)
+        if self._logs is not None:
+            logging.getLogger().addHandler(self._logs)
+
+    def caller(self, identified: object, head: RequestHead) -> Caller:
+        """Who is asking; see `callers.caller_of`."""
+        return caller_of(identified, head, self._keyring)
+
+    def open_body(self, name: str) -> BodyReader:
+        """Open a stored body for a reply.
+
+        Raises:
+            BodyNotFound: retention removed it meanwhile.
+            BodyError: it cannot be read.
+        """
+        return self._bodies.read(name)
+
+    async def drain(self) -> None:
+        """Claim nothing new, let what runs finish for `drain_seconds`, stop and hand back the rest."""
+        if self._open:
+            self._executor.stop()
+            await self._runs.drain(self.settings.drain_seconds)
+
+    def close(self) -> None:
+        """Write what is waiting, end the threads, give back connections. Blocking, idempotent."""
+        with self._opening:
+            if not self._open:
+                return
+            self._open = False
+        self._executor.stop()
+        self._waiting.close()
+        self._ticker.stop()
+        try:
+            self._runs.reporter.flush()
+        except StorageError as error:
+            logger.warning("The last progress could not be written: %s", error)
+        self._ledger.close()
+        self._reader.close()
+        self._janitor.close()
+        self._store.close()
+        if self._logs is not None:
+            logging.getLogger().removeHandler(self._logs)
+        if self._lock is not None:
+            self._lock.release()
+
+    def _look_for_work(self) -> None:
+        """Work that another process queued, or that was there before this one."""
+        if self._reader.query(lambda store: store.count_queued()).wait():
+            self._executor.notify()
+
+    def _drop_bodies(self, names: list[str]) -> None:
+        for name in names:
+            try:
+                self._bodies.delete(name)
+            except StorageError as error:
+                logger.warning("The body %s could not be removed: %s", name, error)

@@ -1,0 +1,173 @@
+"""The WSGI door: one line around a Flask, Django or any other WSGI application.
+
+It translates between WSGI and the service, and decides nothing but whether a request may concern the service at all:
+that look is all an ordinary request pays. Nothing starts in the constructor.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from .bodies.base import BodyReader
+from .bodies.spool import Spool, check_declared_length
+from .doorway import Doorway
+from .errors import BadRequest, BgrsError, SettingsError
+from .models import new_rid
+from .pending import in_thread
+from .protocol.ask import Ask
+from .protocol.message import Reply, RequestHead, StoredSlice
+from .protocol.problem import problem_reply
+from .replay.base import REPLAY_KEY
+from .replay.environ import head_from_environ
+from .replay.wsgi_replayer import WsgiReplayer
+from .service.callers import check_authorized
+from .service.service import Service
+from .settings import Settings, settings_of
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+READ_BYTES = 64 * 1024
+PIECE_BYTES = 1024 * 1024
+
+logger = logging.getLogger("bgrs_middleware.wsgi")
+
+
+class BgrsMiddleware:
+    """Makes every endpoint of a WSGI application callable in the background.
+
+    Parameters:
+        app: the application; for Flask, `app.wsgi_app = BgrsMiddleware(app.wsgi_app)`.
+        settings: a `Settings` object; instead of it, its fields as keywords.
+
+    Raises:
+        SettingsError: a setting is unknown or unusable.
+    """
+
+    def __init__(self, app: Application, /, *, settings: Settings | None = None, **keywords: Any) -> None:
+        self.app = app
+        self.settings = settings_of(settings, keywords)
+        self._doorway = Doorway(self.settings, WsgiReplayer(app))
+        self._param = self.settings.param
+        self._path = self.settings.path
+        self._has_rules = bool(self.settings.rules)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Pass an ordinary request on, and answer what concerns us."""
+        # Every ordinary request pays for these looks, and for nothing else.
+        if (
+            self._has_rules
+            or self._path in environ.get("PATH_INFO", "")
+            or self._param in environ.get("QUERY_STRING", "")
+            or "HTTP_PREFER" in environ
+        ):
+            return self._look_closer(environ, start_response)
+        return self.app(environ, start_response)
+
+    def _look_closer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if REPLAY_KEY in environ:
+            return self.app(environ, start_response)
+        head = head_from_environ(environ)
+        try:
+            concern = self._doorway.concern(head)
+            if concern is None:
+                return self.app(environ, start_response)
+            service = self._doorway.service
+            service.open()
+            identify = self.settings.identify
+            caller = service.caller(None if identify is None else identify(environ), head)
+            if isinstance(concern, Ask):
+                if self.settings.authorize is not None:
+                    check_authorized(self.settings.authorize(environ), caller)
+                reply = self._accept(environ, head, concern, caller, service)
+            else:
+                reply = in_thread(service.answers.answer(concern, head, caller))
+            return self._send(reply, service, start_response)
+        except BgrsError as error:
+            return _send_problem(error, start_response)
+
+    def _accept(self, environ: Environ, head: RequestHead, ask: Ask, caller: Any, service: Service) -> Reply:
+        declared = head.header(b"content-length")
+        check_declared_length(declared, self.settings.max_body_bytes)
+        rid = new_rid()
+        with service.acceptance.spool(rid) as spool:
+            _read_body(environ, declared, spool)
+            body, body_name = spool.finish()
+        return in_thread(
+            service.acceptance.accept(
+                rid=rid,
+                head=head,
+                ask=ask,
+                caller=caller,
+                body_length=spool.length,
+                body=body,
+                body_name=body_name,
+            )
+        )
+
+    def _send(self, reply: Reply, service: Service, start_response: StartResponse) -> Iterable[bytes]:
+        if isinstance(reply.body, StoredSlice):
+            pieces = _Pieces(service.open_body(reply.body.body_name), reply.body)
+            _start(reply, start_response)
+            return pieces
+        _start(reply, start_response)
+        return [reply.body]
+
+
+class _Pieces:
+    """A part of a stored body, as a WSGI iterable that gives its file back."""
+
+    def __init__(self, reader: BodyReader, part: StoredSlice) -> None:
+        self._reader = reader
+        self._offset = part.offset
+        self._end = part.offset + part.length
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._offset < self._end:
+            piece = self._reader.read(self._offset, min(PIECE_BYTES, self._end - self._offset))
+            if not piece:
+                raise EOFError("the stored body is shorter than its record says")
+            self._offset += len(piece)
+            yield piece
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _read_body(environ: Environ, declared: bytes | None, spool: Spool) -> None:
+    """Read the whole body: as long as declared, or to the end where the server marks it (chunked uploads)."""
+    stream = environ["wsgi.input"]
+    if declared is None:
+        if environ.get("wsgi.input_terminated") or "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            while piece := stream.read(READ_BYTES):
+                spool.write(piece)
+        return
+    missing = int(declared)
+    while missing > 0:
+        piece = stream.read(min(READ_BYTES, missing))
+        if not piece:
+            raise BadRequest("The request's body is shorter than its Content-Length says.")
+        spool.write(piece)
+        missing -= len(piece)
+
+
+def _send_problem(error: BgrsError, start_response: StartResponse) -> Iterable[bytes]:
+    if isinstance(error, SettingsError):
+        logger.error("A setting is unusable: %s", error)
+    reply = problem_reply(error)
+    assert isinstance(reply.body, bytes), "problems are short"
+    _start(reply, start_response)
+    return [reply.body]
+
+
+def _start(reply: Reply, start_response: StartResponse) -> None:
+    try:
+        phrase = HTTPStatus(reply.status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers]
+    start_response(f"{reply.status} {phrase}", headers)
