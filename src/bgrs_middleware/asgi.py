@@ -99,7 +99,7 @@ class BgrsMiddleware:
         except ClientLeft:
             return
         except BgrsError as error:
-            reply = _problem(error)
+            reply = _problem(error, head)
         await send_reply(reply, self._doorway.open_service, receive, send)
 
     async def _accept(
@@ -186,7 +186,7 @@ async def _settled(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-def _problem(error: BgrsError) -> Reply:
+def _problem(error: BgrsError, head: RequestHead) -> Reply:
     if isinstance(error, SettingsError):
         logger.error("A setting is unusable: %s", error)
-    return problem_reply(error)
+    return problem_reply(error, head.method)

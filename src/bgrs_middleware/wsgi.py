@@ -88,7 +88,7 @@ class BgrsMiddleware:
                 reply = in_thread(service.answers.answer(concern, head, caller))
             return self._send(reply, service, start_response)
         except BgrsError as error:
-            return _send_problem(error, start_response)
+            return _send_problem(error, head, start_response)
 
     def _accept(self, environ: Environ, head: RequestHead, ask: Ask, caller: Any, service: Service) -> Reply:
         declared = head.header(b"content-length")
@@ -155,10 +155,10 @@ def _read_body(environ: Environ, declared: bytes | None, spool: Spool) -> None:
         missing -= len(piece)
 
 
-def _send_problem(error: BgrsError, start_response: StartResponse) -> Iterable[bytes]:
+def _send_problem(error: BgrsError, head: RequestHead, start_response: StartResponse) -> Iterable[bytes]:
     if isinstance(error, SettingsError):
         logger.error("A setting is unusable: %s", error)
-    reply = problem_reply(error)
+    reply = problem_reply(error, head.method)
     assert isinstance(reply.body, bytes), "problems are short"
     _start(reply, start_response)
     return [reply.body]

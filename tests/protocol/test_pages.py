@@ -102,6 +102,12 @@ def test_a_token_of_another_list_is_refused(
         load_token(secret, owner, statuses, TOKEN)
 
 
+def test_a_token_of_one_choice_of_states_is_refused_for_another() -> None:
+    token = dump_token(SECRET, "me", frozenset({Status.QUEUED}), 267)
+    with pytest.raises(BadRequest, match="page_token"):
+        load_token(SECRET, "me", frozenset({Status.FAILED}), token)
+
+
 @pytest.mark.parametrize("token", ["x", ".", "a.b", TOKEN[:-2], TOKEN[1:], "é", "�" * 50, "." + TOKEN, "267"])
 def test_a_token_that_was_tampered_with_is_refused(token: str) -> None:
     with pytest.raises(BadRequest, match="page_token"):

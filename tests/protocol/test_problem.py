@@ -118,3 +118,8 @@ def test_an_end_without_a_response_names_its_state(status: Status, code: int) ->
     reply = problem_reply(no_response(record(status=status)))
     assert reply.status == code
     assert value(reply, b"bgrs-status") == status.label.encode()
+
+
+def test_a_head_gets_the_headers_of_the_problem_and_no_body():
+    whole, head = problem_reply(NotFound()), problem_reply(NotFound(), "HEAD")
+    assert (head.status, head.headers, head.body) == (whole.status, whole.headers, b"")

@@ -9,17 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrs_middleware.models import Headers
-from bgrs_middleware.protocol.ask import Ask
 from bgrs_middleware.protocol.replayed import name_of, replayed_head, type_of
 from bgrs_middleware.settings import Rule, Settings
 from protocol.samples import request_head
 
-ASK = Ask(wait_seconds=0.0, rule=None, by_prefer=False)
 IDENTITY = (b"accept-encoding", b"identity")
 
 
 def replayed(headers: Headers, body_length: int = 0) -> Headers:
-    return replayed_head(request_head(headers=headers), ASK, Settings(), body_length).headers
+    return replayed_head(request_head(headers=headers), Settings(), body_length).headers
 
 
 def test_everything_else_is_replayed_as_received() -> None:
@@ -36,12 +34,12 @@ def test_everything_else_is_replayed_as_received() -> None:
         scheme="https",
         gateway=(("REMOTE_USER", "me"),),
     )
-    assert replayed_head(head, ASK, Settings(), 0) == replace(head, query=b"b=%2F&a=1&&b")
+    assert replayed_head(head, Settings(), 0) == replace(head, query=b"b=%2F&a=1&&b")
 
 
 def test_the_marker_that_is_removed_is_the_one_of_the_settings() -> None:
     head = request_head(query=b"bgrs=yes&later=yes")
-    assert replayed_head(head, ASK, Settings(param="later"), 0).query == b"bgrs=yes"
+    assert replayed_head(head, Settings(param="later"), 0).query == b"bgrs=yes"
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ RUN = [
 ]
 NOT_RUN = [
     b"application/json",
+    b"Application/JSON",
     b"text/csv; charset=utf-8; header=present",
     b"text/plain",
     b"image/png",

@@ -154,6 +154,11 @@ def test_if_range(theirs: Headers, if_range: bytes, status: int) -> None:
     assert reply.status == status
 
 
+def test_two_lines_of_if_range_hold_nothing() -> None:
+    asked = ((b"range", b"bytes=0-1"), (b"if-range", OWN_ETAG), (b"if-range", OWN_ETAG))
+    assert served(captured(BODY), headers=asked).status == 200
+
+
 def test_a_range_outside_does_not_matter_where_if_range_does_not_hold() -> None:
     assert served(captured(BODY), headers=((b"range", b"bytes=99-"), (b"if-range", b'"other"'))).status == 200
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -22,10 +23,10 @@ SITE = {
     "DEBUG": False,
     "DEBUG_PROPAGATE_EXCEPTIONS": False,
     "SECRET_KEY": "tests",
-    "DATABASES": {},
 }
 
 events: list[str] = []
+began = threading.Event()
 
 
 async def waits(_: HttpRequest) -> HttpResponse:
@@ -35,6 +36,7 @@ async def waits(_: HttpRequest) -> HttpResponse:
 
 async def waits_long(_: HttpRequest) -> HttpResponse:
     events.append("began")
+    began.set()
     try:
         await asyncio.sleep(60)
     except asyncio.CancelledError:
@@ -43,13 +45,14 @@ async def waits_long(_: HttpRequest) -> HttpResponse:
     return HttpResponse("never")
 
 
-def echo(request: HttpRequest) -> HttpResponse:
+def echo(request: HttpRequest, rest: str) -> HttpResponse:
     run = current_request()
     assert run is not None
     return JsonResponse(
         {
             "post": {key: request.POST.getlist(key) for key in request.POST},
             "path": request.path_info,
+            "rest": rest,
             "address": request.META["REMOTE_ADDR"],
             "uri": request.build_absolute_uri(),
             "method": run.method,

@@ -61,7 +61,7 @@ def assert_stopped(on: Stage, task: asyncio.Task[None]) -> None:
 def test_a_handler_gets_cancelled_error_and_cleans_up_in_peace(tmp_path: Path) -> None:
     gate, on, events = Gate(), stage(tmp_path), []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         try:
             gate.open()
             await asyncio.sleep(60)
@@ -78,7 +78,7 @@ def test_a_handler_gets_cancelled_error_and_cleans_up_in_peace(tmp_path: Path) -
 def test_in_the_middle_of_a_stream_what_came_is_discarded(tmp_path: Path) -> None:
     gate, on = Gate(), stage(tmp_path)
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": bytes(MIB), "more_body": True})
         gate.open()
@@ -97,8 +97,7 @@ def test_a_replay_that_is_cancelled_before_its_first_step_is_told(tmp_path: Path
         task = start_replay(app, on.job, state=None, loop=asyncio.get_running_loop())
         task.cancel()
         await asyncio.wait((task,))
-        while not on.heard.events:
-            await asyncio.sleep(0)
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
     asyncio.run(main())
     assert on.heard.stopped is True
@@ -107,7 +106,7 @@ def test_a_replay_that_is_cancelled_before_its_first_step_is_told(tmp_path: Path
 def test_a_whole_response_after_a_swallowed_cancellation_is_captured(tmp_path: Path) -> None:
     gate, on = Gate(), stage(tmp_path)
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         try:
             gate.open()
             await asyncio.sleep(60)
@@ -123,7 +122,7 @@ def test_a_message_that_was_cut_off_spoils_the_response(tmp_path: Path) -> None:
     """A response with a hole is not whole, even if the application swallows the cancellation and goes on."""
     gate, on = Gate(), stage(tmp_path)
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         gate.open()
         try:
@@ -139,9 +138,10 @@ def test_a_message_that_was_cut_off_spoils_the_response(tmp_path: Path) -> None:
 
 def test_an_application_that_never_stops_keeps_its_replay(tmp_path: Path) -> None:
     """`cancelling` stays until the work has really stopped: every further cancellation is passed on."""
-    gate, on, seen = Gate(), stage(tmp_path), []
+    gate, on = Gate(), stage(tmp_path)
+    seen: list[list[str]] = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         gate.open()
         while len(seen) < 3:
             try:
@@ -171,7 +171,7 @@ def test_a_response_that_is_being_committed_is_not_lost(tmp_path: Path) -> None:
 
     on.heard.committing = committing
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send_response(send, bytes(MIB))
 
     cancel_when(app, on, gate.passed, times=3)
@@ -184,7 +184,7 @@ def test_a_send_that_the_application_itself_gives_up_is_recorded(tmp_path: Path)
     on, pending = stage(tmp_path), Pending[None]()
     on.heard.committing = lambda: pending
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         asyncio.get_running_loop().call_later(0.05, pending.set, None)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(send_response(send, b"whole"), 0.01)
@@ -199,7 +199,7 @@ def test_a_send_that_the_application_itself_gives_up_is_recorded(tmp_path: Path)
 def test_background_tasks_are_cancelled_and_the_result_stays(tmp_path: Path) -> None:
     gate, on = Gate(), stage(tmp_path)
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send_response(send, b"whole")
         gate.open()
         await asyncio.sleep(60)
@@ -212,7 +212,7 @@ def test_the_end_of_the_loop_is_recorded(tmp_path: Path) -> None:
     """uvicorn's last act, and asyncio.run's: every task is cancelled."""
     gate, on = Gate(), stage(tmp_path)
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         gate.open()
         await asyncio.sleep(60)
 

@@ -46,7 +46,7 @@ def outcome_of(on: Stage) -> tuple[int, Any, bytes]:
 def test_the_scope_is_that_of_the_request_built_afresh(tmp_path: Path) -> None:
     seen: dict[str, Any] = {}
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.update(scope)
         await send_response(send, b"ok")
 
@@ -76,7 +76,7 @@ def test_the_scope_is_that_of_the_request_built_afresh(tmp_path: Path) -> None:
 def test_an_application_further_out_is_entered_by_its_own_root(tmp_path: Path) -> None:
     seen: dict[str, Any] = {}
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.update(scope)
         await send_response(send)
 
@@ -89,7 +89,7 @@ def test_state_is_copied_shallowly(tmp_path: Path) -> None:
     pool = object()
     state = {"pool": pool}
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         assert scope["state"]["pool"] is pool
         scope["state"]["mine"] = 1
         scope["headers"].append((b"x", b"y"))
@@ -107,7 +107,7 @@ def test_nothing_of_the_callers_context_is_visible_and_nothing_leaks_into_it(tmp
     on = stage(tmp_path)
     seen: list[Any] = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(leaked.get(None))
         seen.append(current_run.get())
         seen.append(await asyncio.to_thread(current_request))
@@ -134,7 +134,7 @@ def test_nothing_of_the_callers_context_is_visible_and_nothing_leaks_into_it(tmp
 def test_receive_gives_the_body_once(tmp_path: Path, length: int, pieces_of: int, expected: list[int]) -> None:
     data = bytes(index % 251 for index in range(length))
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         body, lengths = await read_request(receive)
         assert body == data
         await send_response(send, repr(lengths).encode())
@@ -147,7 +147,7 @@ def test_receive_gives_the_body_once(tmp_path: Path, length: int, pieces_of: int
 def test_after_the_body_receive_blocks_until_the_response_is_complete(tmp_path: Path) -> None:
     events: list[str] = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
 
         async def listen() -> None:
@@ -169,7 +169,7 @@ def test_after_the_body_receive_blocks_until_the_response_is_complete(tmp_path: 
 def test_an_application_that_reads_a_large_body_does_not_keep_the_loop(tmp_path: Path) -> None:
     turns = 0
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         nonlocal turns
 
         async def count() -> None:
@@ -204,7 +204,7 @@ class ShortBody(GivenBody):
 
 @pytest.mark.parametrize("kind", [BadBody, ShortBody])
 def test_a_stored_body_that_cannot_be_read_is_no_500(tmp_path: Path, kind: type[GivenBody]) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         try:
             await read_request(receive)
         except BodyError:
@@ -222,10 +222,11 @@ def test_a_stored_body_that_cannot_be_read_is_no_500(tmp_path: Path, kind: type[
 
 def test_the_whole_response_is_captured_before_send_returns(tmp_path: Path) -> None:
     on = stage(tmp_path)
-    on.heard.committing = Pending  # a commit that takes until we say so
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
-        await send_response(send, b"a", b"b", status=201, headers=((b"X-A", b"1"), (b"Set-Cookie", b"c"), (b"x-a", b"2")))
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send_response(
+            send, b"a", b"b", status=201, headers=((b"X-A", b"1"), (b"Set-Cookie", b"c"), (b"x-a", b"2"))
+        )
         on.heard.events.append("background task")
 
     async def main() -> None:
@@ -247,7 +248,7 @@ def test_the_whole_response_is_captured_before_send_returns(tmp_path: Path) -> N
 def test_a_large_response_goes_to_disk_and_every_write_gives_the_loop_a_turn(tmp_path: Path) -> None:
     turns = 0
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         nonlocal turns
 
         async def count() -> None:
@@ -273,7 +274,7 @@ def test_a_large_response_goes_to_disk_and_every_write_gives_the_loop_a_turn(tmp
 
 
 def test_messages_of_several_tasks_do_not_mix(tmp_path: Path) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
         async def piece(letter: bytes, length: int) -> None:
@@ -295,7 +296,7 @@ def test_messages_of_several_tasks_do_not_mix(tmp_path: Path) -> None:
     ],
 )
 def test_messages_out_of_order_are_a_server_error(tmp_path: Path, messages: list[Any], match: str) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         for message in messages:
             await send(message)
 
@@ -306,9 +307,9 @@ def test_messages_out_of_order_are_a_server_error(tmp_path: Path, messages: list
 
 @pytest.mark.parametrize("kind", ["http.response.start", "http.response.pathsend", "http.response.trailers"])
 def test_a_wrong_message_in_the_middle_raises_into_the_application_which_may_go_on(tmp_path: Path, kind: str) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
-        with pytest.raises(RuntimeError, match="Expected ASGI message 'http.response.body', but got"):
+        with pytest.raises(RuntimeError, match=r"Expected ASGI message 'http\.response\.body', but got"):
             await send({"type": kind, "status": 201, "path": "/etc/passwd", "headers": []})
         await send({"type": "http.response.body", "body": b"fine"})
 
@@ -316,7 +317,7 @@ def test_a_wrong_message_in_the_middle_raises_into_the_application_which_may_go_
 
 
 def test_a_message_after_the_end_is_told_beside_the_response(tmp_path: Path) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send_response(send, b"whole")
         await send({"type": "http.response.trailers", "headers": []})
 
@@ -330,7 +331,7 @@ def test_a_message_after_the_end_is_told_beside_the_response(tmp_path: Path) -> 
 
 
 def test_an_exception_before_the_response_is_the_servers_500(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         raise ValueError("boom")
 
     on = replay_on_loop(app, stage(tmp_path))
@@ -343,9 +344,11 @@ def test_an_exception_before_the_response_is_the_servers_500(tmp_path: Path, cap
     assert record.exc_info[0] is ValueError
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), BaseExceptionGroup("several", [SystemExit(1)]), asyncio.CancelledError()])
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), BaseExceptionGroup("several", [SystemExit(1)]), asyncio.CancelledError()]
+)
 def test_what_is_no_exception_is_the_servers_500_as_well(tmp_path: Path, error: BaseException) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         raise error
 
     on = replay_on_loop(app, stage(tmp_path))
@@ -367,7 +370,7 @@ def test_an_exception_whose_text_raises_is_still_told(tmp_path: Path) -> None:
         def __str__(self) -> str:
             raise RuntimeError
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         raise Worse
 
     logging.getLogger("bgrs_middleware.replay").propagate = False  # pytest's own handler would format it
@@ -380,7 +383,7 @@ def test_an_exception_whose_text_raises_is_still_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("length", [3, 3 * MIB])
 def test_an_exception_in_the_middle_leaves_no_response(tmp_path: Path, length: int) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": bytes(length), "more_body": True})
         raise ValueError("boom")
@@ -392,7 +395,7 @@ def test_an_exception_in_the_middle_leaves_no_response(tmp_path: Path, length: i
 
 
 def test_returning_in_the_middle_leaves_no_response(tmp_path: Path) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"x", "more_body": True})
 
@@ -401,7 +404,7 @@ def test_returning_in_the_middle_leaves_no_response(tmp_path: Path) -> None:
 
 
 def test_an_exception_after_the_response_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send_response(send, b"whole")
         raise ValueError("late")
 
@@ -424,7 +427,7 @@ def test_an_exception_after_the_response_changes_nothing(tmp_path: Path, caplog:
 def test_a_length_that_does_not_hold_leaves_no_response_whatever_the_application_does(
     tmp_path: Path, pieces: tuple[bytes, ...], declared: bytes, reason: str, swallows: bool
 ) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         try:
             await send_response(send, *pieces, headers=((b"content-length", declared),))
         except Exception:
@@ -440,7 +443,7 @@ def test_storage_that_fails_decides_the_outcome_even_where_the_application_answe
     def create(_: str) -> Any:
         raise DiskFull("The disk is at its floor.")
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _ in range(3):
             with pytest.raises(DiskFull):
@@ -451,7 +454,7 @@ def test_storage_that_fails_decides_the_outcome_even_where_the_application_answe
 
 
 def test_a_response_beyond_the_limit_is_cut(tmp_path: Path) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while True:
             await send({"type": "http.response.body", "body": bytes(65_536), "more_body": True})
@@ -467,7 +470,7 @@ def test_what_the_listener_raises_reaches_the_owner_of_the_task(tmp_path: Path) 
     failed.fail(LookupError("no store"))
     on.heard.committing = lambda: failed
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await send_response(send, b"whole")
 
     with pytest.raises(LookupError):
@@ -478,7 +481,7 @@ def test_what_the_listener_raises_reaches_the_owner_of_the_task(tmp_path: Path) 
 def test_progress_that_the_application_reports_goes_before_what_is_derived(tmp_path: Path) -> None:
     seen: list[float | None] = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # the shape of an application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         run: Run = scope[REPLAY_KEY]
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
         await send({"type": "http.response.body", "body": b"a", "more_body": True})

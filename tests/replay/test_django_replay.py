@@ -28,11 +28,12 @@ def site() -> Iterator[list[str]]:
     django.setup()
     with override_settings(**django_site.SITE):
         django_site.events.clear()
+        django_site.began.clear()
         yield django_site.events
 
 
 @pytest.fixture(params=["asgi", "wsgi"])
-def replay(request: pytest.FixtureRequest, site: list[str]) -> Replay:  # noqa: ARG001  # settings come first
+def replay(request: pytest.FixtureRequest, site: list[str]) -> Replay:
     if request.param == "asgi":
         return lambda on: replay_on_loop(ASGIHandler(), on)
     return lambda on: replay_in_thread(WSGIHandler(), on)
@@ -53,6 +54,7 @@ def test_a_form_is_read(replay: Replay, tmp_path: Path) -> None:
     assert json.loads(on.content) == {
         "post": {"a": ["1", "2"], "b": ["é"], "c": [""]},
         "path": "/echo/a b",
+        "rest": "a b",
         "address": "203.0.113.9",
         "uri": "http://shop.example/echo/a%20b?q=%2F",
         "method": "POST",
@@ -109,8 +111,7 @@ def test_a_cancelled_async_view_is_really_stopped(site: list[str], tmp_path: Pat
 
     async def main() -> None:
         task = start_replay(ASGIHandler(), on.job, state=None, loop=asyncio.get_running_loop())
-        while not site:
-            await asyncio.sleep(0)
+        await asyncio.to_thread(django_site.began.wait)
         task.cancel()
         await asyncio.wait((task,))
         assert asyncio.all_tasks() == {asyncio.current_task()}

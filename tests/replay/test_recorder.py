@@ -109,12 +109,8 @@ def test_small_pieces_are_gathered_and_one_huge_piece_is_written_in_steps() -> N
 def test_what_is_written_is_told_apart_from_what_is_gathered() -> None:
     recorder = counting_recorder([])
     recorder.start(200, [])
-    assert recorder.write(bytes(PIECE)) is False
-    assert not recorder.on_disk
-    assert recorder.write(b"x") is True
-    assert recorder.on_disk
-    assert recorder.write(b"x") is False
-    assert recorder.write(bytes(PIECE)) is True
+    seen = [(recorder.write(piece), recorder.on_disk) for piece in (bytes(PIECE), b"x", b"x", bytes(PIECE))]
+    assert seen == [(False, False), (True, True), (False, True), (True, True)]
 
 
 def test_a_buffer_that_its_owner_uses_again_is_recorded_as_it_was(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio
 import pytest
 from fastapi import Depends, FastAPI, Form, UploadFile
 from itsdangerous import TimestampSigner
@@ -133,7 +132,7 @@ def test_asking_whether_the_client_is_there_says_yes(tmp_path: Path) -> None:
         await request.body()
         for _ in range(3):
             assert not await request.is_disconnected()
-            await anyio.sleep(0)
+            await asyncio.sleep(0)
         return PlainTextResponse("ok")
 
     assert replay_on_loop(app_of(endpoint), stage(tmp_path, head_of("POST"), b"x")).content == b"ok"
@@ -181,15 +180,16 @@ def test_repeated_headers_keep_their_order(tmp_path: Path) -> None:
 trace: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default="none")
 
 
+async def tracing() -> AsyncIterator[str]:
+    token = trace.set("dependency")
+    yield "resource"
+    with contextlib.suppress(ValueError):
+        trace.reset(token)
+
+
 def test_fastapi_in_full(tmp_path: Path) -> None:
     """Form, upload, dependency with a context variable, sync endpoint in a thread, and our own functions there."""
     app = FastAPI()
-
-    async def tracing() -> AsyncIterator[str]:
-        token = trace.set("dependency")
-        yield "resource"
-        with contextlib.suppress(ValueError):
-            trace.reset(token)
 
     @app.post("/import")
     def endpoint(title: Annotated[str, Form()], upload: UploadFile, resource: Annotated[str, Depends(tracing)]) -> Any:

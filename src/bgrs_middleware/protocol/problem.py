@@ -44,8 +44,8 @@ _DEFAULT_RETRY_AFTER_SECONDS = {429: 5, 503: 10}
 _TITLES = {413: "Content Too Large", 416: "Range Not Satisfiable"}
 
 
-def problem_reply(error: BgrsError) -> Reply:
-    """Return the answer to an error.
+def problem_reply(error: BgrsError, method: str = "GET") -> Reply:
+    """Return the answer to an error; a HEAD gets the headers alone.
 
     The 404 is the same byte for byte whatever led to it, so it names no rid.
     """
@@ -65,7 +65,7 @@ def problem_reply(error: BgrsError) -> Reply:
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
     )
-    return Reply(status=status, headers=headers + _more_headers(error, status), body=body)
+    return Reply(status=status, headers=headers + _more_headers(error, status), body=b"" if method == "HEAD" else body)
 
 
 def _detail(error: BgrsError) -> str:

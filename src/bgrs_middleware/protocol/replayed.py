@@ -13,7 +13,7 @@ from itertools import chain
 from ..models import Headers
 from ..settings import Rule, Settings
 from . import prefer, query
-from .ask import WAIT_FOR, Ask
+from .ask import WAIT_FOR
 from .fields import with_field
 from .message import RequestHead
 
@@ -46,17 +46,11 @@ _NOT_SHOWN = re.compile(rb"[^!-~]")
 _NOT_OF_A_TYPE = re.compile(r"[^A-Za-z0-9]+")
 
 
-def replayed_head(
-    head: RequestHead,
-    ask: Ask,  # whichever way it was asked for, the traces of every way are removed
-    settings: Settings,
-    body_length: int,
-) -> RequestHead:
-    """Return the head as it is to be stored and replayed.
+def replayed_head(head: RequestHead, settings: Settings, body_length: int) -> RequestHead:
+    """Return the head as it is to be stored and replayed: whichever way was used to ask, all their traces are removed.
 
     Parameters:
         head: as received.
-        ask: how it was asked for.
         settings: for the name of the marker.
         body_length: bytes of the body that was read; becomes the Content-Length, also of a chunked upload.
     """

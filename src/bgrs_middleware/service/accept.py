@@ -121,7 +121,7 @@ class Acceptance:
         body_name: str | None,
     ) -> Add:
         settings, rule = self._settings, ask.rule
-        stored = dump(replayed_head(head, ask, settings, body_length), body)
+        stored = dump(replayed_head(head, settings, body_length), body)
         return Add(
             rid=rid,
             owner=caller.identity,
