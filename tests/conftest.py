@@ -1,4 +1,4 @@
-"""Fixtures that several folders of tests use: a PostgreSQL server for the run, and an empty database for a test."""
+"""Fixtures that several folders of tests use: a PostgreSQL server for the run, and an empty place in it for a test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import NullPool, create_engine, make_url
 
 from postgres import PostgresServer
 
@@ -16,7 +16,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def postgres_server_url() -> Iterator[str]:
-    """The URL of a server on which databases may be created. Without one the tests fail; they are never skipped."""
+    """The URL of a database in which schemas may be created. Without one the tests fail; they are never skipped."""
     elsewhere = os.environ.get("BGRS_TEST_POSTGRES_URL")
     if elsewhere:
         yield elsewhere
@@ -31,15 +31,14 @@ def postgres_server_url() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server_url: str) -> Iterator[str]:
-    """The URL of a new, empty database."""
-    name = f"bgrs_test_{os.getpid()}_{next(_numbers)}"
+    """The URL of a new, empty schema: all that connects by it sees no other, and it is faster made than a database."""
+    schema = f"bgrs_test_{os.getpid()}_{next(_numbers)}"
     url = make_url(postgres_server_url).set(drivername="postgresql+psycopg")
-    server = create_engine(url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} STRATEGY file_copy")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
     try:
-        yield url.set(database=name).render_as_string(hide_password=False)
+        yield url.update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(hide_password=False)
     finally:
-        with server.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-        server.dispose()
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")

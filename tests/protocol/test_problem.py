@@ -121,5 +121,5 @@ def test_an_end_without_a_response_names_its_state(status: Status, code: int) ->
 
 
 def test_a_head_gets_the_headers_of_the_problem_and_no_body():
-    whole, head = problem_reply(NotFound()), problem_reply(NotFound(), "HEAD")
+    whole, head = problem_reply(errors.NotFound()), problem_reply(errors.NotFound(), "HEAD")
     assert (head.status, head.headers, head.body) == (whole.status, whole.headers, b"")
