@@ -73,7 +73,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     ),
     "data_dir": ("", " ", "a\0b", b"data", None, 5),
     "store": ("", "records.db", "C:\\records.db", object(), Executor, 5),
-    "bodies": ("", "s3://bucket", object(), dict, 5),
+    "bodies": ("", "bodies", "s3://bucket", "file://host/x", object(), dict, 5),
     "executor": ("", "Embedded", "celery", "django_tasks", "taskiq", object(), Executor, None, 5),
     "concurrency": (*NO_COUNT, 10_001),
     "rules": (None, "", {}, [{"path": "/a"}], ("/a",), Rule(path="/a")),

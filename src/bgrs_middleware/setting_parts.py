@@ -117,6 +117,21 @@ class Database(Part):
         return super().check(value)
 
 
+class Place(Part):
+    """Where bodies live: a folder, or an object that keeps them."""
+
+    def __init__(self) -> None:
+        noun = 'an absolute folder such as "/srv/bodies", its URL "file:///srv/bodies", or an object that keeps bodies'
+        super().__init__(noun, ("open", "create", "read", "delete", "check_room"), secret=True)
+
+    def check(self, value: Any) -> Any:
+        if isinstance(value, str):
+            if value.startswith(("/", "file:///")):
+                return value
+            raise ValueError("object storage is not in this version" if "://" in value else "no absolute folder")
+        return super().check(value)
+
+
 def _check_is_object(value: Any) -> None:
     if isinstance(value, type):
         raise ValueError("a class, where an object of it is wanted")

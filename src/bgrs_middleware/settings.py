@@ -32,7 +32,7 @@ from .setting_kinds import (
     seconds,
     unknown,
 )
-from .setting_parts import Database, Function, Part
+from .setting_parts import Database, Function, Part, Place
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -63,7 +63,6 @@ _EXECUTOR = Part(
     words=("embedded", "worker"),
     later=("celery", "django_tasks", "taskiq"),
 )
-_BODIES = Part("an object that keeps bodies", ("open", "create", "read", "delete", "check_room"), secret=True)
 
 
 def _setting(default: Any, kind: Kind, *, shown: bool = True) -> Any:
@@ -184,7 +183,7 @@ class Settings(_Checked):
         public_url: what absolute URLs begin with. None: the scheme and host of the request.
         data_dir: the folder of the embedded store, body files, key file and locks.
         store: where records are: an SQLAlchemy URL or engine, or a store. None: SQLite in `data_dir`.
-        bodies: where large bodies are. None: files in `data_dir`.
+        bodies: where large bodies are: an absolute folder, its `file://` URL, or an object. None: in `data_dir`.
         executor: who runs requests: "embedded", this process; "worker", a process of its own; or an object.
         concurrency: replays at a time per process.
         rules: what holds for single paths; the first that matches decides.
@@ -226,7 +225,7 @@ class Settings(_Checked):
     public_url: str | None = _setting(None, Maybe(_URL))
     data_dir: str = _setting("bgrs-data", Folder())
     store: str | Engine | Store | None = _setting(None, Maybe(Database()), shown=False)
-    bodies: str | Bodies | None = _setting(None, Maybe(_BODIES), shown=False)
+    bodies: str | Bodies | None = _setting(None, Maybe(Place()), shown=False)
     executor: str | Executor = _setting("embedded", _EXECUTOR)
     concurrency: int = _setting(4, Integer(1, 10_000))
     rules: tuple[Rule, ...] = _setting((), _Rules())

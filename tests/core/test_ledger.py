@@ -93,7 +93,7 @@ def test_nobody_hears_of_a_commit_that_failed(store, ledger, changes):
     assert changes == []
 
 
-def test_a_value_that_is_refused_costs_only_its_own_caller(store, ledger):
+def test_a_value_that_is_refused_costs_only_its_own_caller(store, ledger, monkeypatch):
     refused = an_add()
 
     class Picky(StoreDataError):
@@ -116,7 +116,7 @@ def test_a_value_that_is_refused_costs_only_its_own_caller(store, ledger):
 
     first = ledger.add(an_add())
     assert store.entered.wait(10)
-    store.transaction = picky.__get__(store)
+    monkeypatch.setattr(store, "transaction", picky.__get__(store))
     pendings = [ledger.add(order) for order in (an_add(), refused, an_add())]
     store.gate.set()
     assert first.wait() is Added.ADDED

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bodies", "FileBodies", "MemoryBodies", "make_bodies"]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_FILE_URLS = ("file:///", "file://localhost/")
-_TAKES = "bodies: takes a folder, a file:// URL, an object of the class Bodies, or nothing"
+_FILE_URL = "file://"
 
 
 def make_bodies(settings: Settings) -> Bodies:
@@ -31,18 +28,18 @@ def make_bodies(settings: Settings) -> Bodies:
     None means files in `data_dir`, or memory where the store is in memory.
 
     Raises:
-        SettingsError: `bodies` is nothing of what it may be.
+        SettingsError: `bodies` is an object of another class.
     """
     bodies: Any = settings.bodies
     if bodies is None:
         if _is_in_memory(settings.store):
             return MemoryBodies()
         return FileBodies(os.path.join(settings.data_dir, "bodies"), settings.min_free_bytes)
-    if isinstance(bodies, Bodies):
-        return bodies
-    if not isinstance(bodies, str) or not bodies:
-        raise SettingsError(f"{_TAKES}, not {bodies!r}")
-    return FileBodies(_folder_of(bodies), settings.min_free_bytes)
+    if isinstance(bodies, str):
+        return FileBodies(_folder_of(bodies), settings.min_free_bytes)
+    if not isinstance(bodies, Bodies):
+        raise SettingsError(f"bodies: takes an object of the class Bodies, not {type(bodies).__name__}")
+    return bodies
 
 
 def _is_in_memory(store: object) -> bool:
@@ -52,14 +49,5 @@ def _is_in_memory(store: object) -> bool:
 
 
 def _folder_of(text: str) -> str:
-    """The folder that a text names. A folder whose name looks like a URL is written with `./` before it."""
-    if _URL.match(text) is None:
-        return text
-    for start in _FILE_URLS:
-        if text.startswith(start):
-            return "/" + unquote(text.removeprefix(start))
-    # Of a URL only the scheme is shown: the rest may hold credentials.
-    scheme = text.partition(":")[0]
-    if scheme == "file":
-        raise SettingsError(f"{_TAKES}; a file URL is written file:///folder/on/this/machine")
-    raise SettingsError(f"{_TAKES}; object storage ({scheme}:) is not available in this version")
+    """The folder that a path or a `file://` URL names; the settings let nothing else through."""
+    return unquote(text.removeprefix(_FILE_URL)) if text.startswith(_FILE_URL) else text
