@@ -105,10 +105,13 @@ class Keyring:
     def fingerprint(self, data: bytes) -> str:
         """Return 32 hex characters that stand for `data` and do not tell it (HMAC-SHA256, the first half).
 
-        Made with the newest key alone: when that is rotated, the same data get another fingerprint. Who is known by
-        the fingerprint of their `Authorization` header is then no longer the owner of what they asked for before.
+        Made with the newest key; when that is rotated, the same data get another fingerprint.
         """
-        return hmac.digest(self._newest.fingerprint_secret, data, "sha256").hex()[:32]
+        return _fingerprint(self._newest, data)
+
+    def former_fingerprints(self, data: bytes) -> tuple[str, ...]:
+        """Return the fingerprints of `data` by the older keys: what `fingerprint` returned before they were rotated."""
+        return tuple(_fingerprint(key, data) for key in self._keys.values() if key is not self._newest)
 
     def signing_key(self, purpose: str) -> bytes:
         """Return 32 bytes for signing things of one purpose, such as page tokens; from the newest key."""
@@ -254,6 +257,10 @@ def _key_of(secret: bytes) -> _Key:
         stream_secret=_derived(secret, b"stream"),
         fingerprint_secret=_derived(secret, b"fingerprint"),
     )
+
+
+def _fingerprint(key: _Key, data: bytes) -> str:
+    return hmac.digest(key.fingerprint_secret, data, "sha256").hex()[:32]
 
 
 def _aes(key: bytes) -> Any:

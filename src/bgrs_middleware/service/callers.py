@@ -21,9 +21,13 @@ MAX_IDENTITY_LENGTH = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who is asking; `identity` is None for an anonymous caller."""
+    """Who is asking; `identity` is None for an anonymous caller.
+
+    `former` are the identities that the same caller had under secret keys that were rotated since.
+    """
 
     identity: str | None
+    former: tuple[str, ...] = ()
 
 
 def caller_of(identified: Any, head: RequestHead, keyring: Keyring) -> Caller:
@@ -40,11 +44,15 @@ def caller_of(identified: Any, head: RequestHead, keyring: Keyring) -> Caller:
     identity = _identity_text(identified)
     if identity is None:
         authorization = head.header(b"authorization")
-        if authorization:
-            identity = "auth:" + keyring.fingerprint(authorization)
-    elif len(identity) > MAX_IDENTITY_LENGTH:
-        identity = "long:" + keyring.fingerprint(identity.encode("utf-8", "surrogatepass"))
+        return _known_by("auth:", authorization, keyring) if authorization else Caller(identity=None)
+    if len(identity) > MAX_IDENTITY_LENGTH:
+        return _known_by("long:", identity.encode("utf-8", "surrogatepass"), keyring)
     return Caller(identity=identity)
+
+
+def _known_by(prefix: str, data: bytes, keyring: Keyring) -> Caller:
+    former = tuple(prefix + fingerprint for fingerprint in keyring.former_fingerprints(data))
+    return Caller(identity=prefix + keyring.fingerprint(data), former=former)
 
 
 def _identity_text(identified: Any) -> str | None:
@@ -113,4 +121,4 @@ def check_manageable(record: Record | None, caller: Caller, settings: Settings) 
 
 
 def _owns(record: Record, caller: Caller) -> bool:
-    return record.owner is None or record.owner == caller.identity
+    return record.owner is None or record.owner == caller.identity or record.owner in caller.former
