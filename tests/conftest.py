@@ -42,3 +42,17 @@ def postgres_url(postgres_server_url: str) -> Iterator[str]:
     finally:
         with engine.connect() as connection:
             connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests counted with `record_property`, from whichever process they ran in."""
+    counted = [
+        f"{name}: {value}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in report.user_properties
+    ]
+    if counted:
+        terminalreporter.section("counted")
+        terminalreporter.write_line("\n".join(sorted(counted)))

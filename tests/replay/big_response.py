@@ -6,6 +6,7 @@ A program of its own, because the peak of a process never comes down again. Argu
 from __future__ import annotations
 
 import resource
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,7 @@ def replay(gateway: str, folder: Path, length: int) -> int:
         replay_on_loop(asgi_app, on)
     else:
         replay_in_thread(wsgi_app, on)
+    shutil.rmtree(folder)
     return on.heard.response.length
 
 

@@ -179,6 +179,35 @@ def test_a_response_that_is_being_committed_is_not_lost(tmp_path: Path) -> None:
     assert on.content == bytes(MIB)
 
 
+def test_a_second_cancellation_while_the_first_is_written_down_loses_nothing(tmp_path: Path) -> None:
+    on, pending, begun = stage(tmp_path), Pending[None](), Gate()
+
+    def committing() -> Pending[None]:
+        begun.open()
+        return pending
+
+    on.heard.committing = committing
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        task = start_replay(app, on.job, state=None, loop=asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        task.cancel()
+        await begun.passed()
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+        assert not task.done()
+        pending.set(None)
+        await asyncio.wait((task,))
+        assert task.cancelled()
+
+    asyncio.run(main())
+    assert on.heard.events == ["broken"]
+
+
 def test_a_send_that_the_application_itself_gives_up_is_recorded(tmp_path: Path) -> None:
     """A timeout of the application's around its own last message."""
     on, pending = stage(tmp_path), Pending[None]()

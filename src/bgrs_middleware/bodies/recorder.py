@@ -87,6 +87,11 @@ class Recorder:
         return self._writer is not None
 
     @property
+    def is_behind(self) -> bool:
+        """Whether what was written waits for its digest, and nothing more should be written just now."""
+        return self._digest.is_behind
+
+    @property
     def withheld(self) -> tuple[str, ...]:
         """The names of the headers that are not kept; a detail should tell them."""
         return self._withheld
@@ -109,7 +114,7 @@ class Recorder:
         self._declared = None if self._ignores_body else declared_length(pairs)
 
     def write(self, data: ResponseBytes) -> bool:
-        """Append to the body.
+        """Append to the body, in a thread that may wait.
 
         Returns:
             Whether something was written to disk.
@@ -121,12 +126,13 @@ class Recorder:
         wrote = False
         for _ in self.write_steps(data):
             wrote = True
+            self._digest.catch_up()
         return wrote
 
     def write_steps(self, data: ResponseBytes) -> Iterator[None]:
         """Append to the body, stopping after each write to disk. Exhaust it: what is left of it is not written.
 
-        `data` may change once this is exhausted.
+        `data` may change once this is exhausted. Wait while the recorder `is_behind` before going on.
 
         Raises:
             ResponseTooLarge: the response is longer than `max_result_bytes`.

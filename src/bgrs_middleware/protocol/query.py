@@ -33,7 +33,8 @@ def without(query: bytes, names: Collection[bytes]) -> bytes:
 
 def decoded(raw: bytes) -> str:
     """Return a raw name or value percent-decoded, `+` as a space; what is no UTF-8 becomes U+FFFD."""
-    return unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8", "replace")
+    raw = raw.replace(b"+", b" ")
+    return (unquote_to_bytes(raw) if b"%" in raw else raw).decode("utf-8", "replace")
 
 
 def values(query: bytes, name: bytes) -> list[str]:

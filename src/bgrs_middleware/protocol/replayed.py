@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import chain
+from functools import lru_cache
 
-from ..models import Headers
 from ..settings import Rule, Settings
 from . import prefer, query
 from .ask import WAIT_FOR
-from .fields import with_field
 from .message import RequestHead
 
 NAME_LENGTH = 2_000
@@ -41,6 +39,7 @@ _SECRET_PARTS = (
     "jwt",
 )
 _SECRET_NAMES = frozenset({"key", "code", "sig", "auth", "pass", "pwd", "pin", "otp", "sid"})
+_NOT_AS_SENT = _DROPPED | {b"prefer", b"accept-encoding", b"content-length"}
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _NOT_SHOWN = re.compile(rb"[^!-~]")
 _NOT_OF_A_TYPE = re.compile(r"[^A-Za-z0-9]+")
@@ -54,19 +53,21 @@ def replayed_head(head: RequestHead, settings: Settings, body_length: int) -> Re
         settings: for the name of the marker.
         body_length: bytes of the body that was read; becomes the Content-Length, also of a chunked upload.
     """
-    headers = tuple(chain.from_iterable(_replayed_field(name, value) for name, value in head.headers))
-    headers = with_field(headers, b"accept-encoding", b"identity")
-    if body_length or any(name == b"content-length" for name, _ in headers):
-        headers = with_field(headers, b"content-length", b"%d" % body_length)
-    return replace(head, query=query.without(head.query, (settings.param.encode(), WAIT_FOR)), headers=headers)
-
-
-def _replayed_field(name: bytes, value: bytes) -> Headers:
-    if name in _DROPPED:
-        return ()
-    if name == b"prefer":
-        return tuple((name, line) for line in prefer.without_async([value]))
-    return ((name, value),)
+    # In place of the first of their name; further ones are dropped.
+    replaced = {b"accept-encoding": b"identity", b"content-length": b"%d" % body_length}
+    headers: list[tuple[bytes, bytes]] = []
+    for pair in head.headers:
+        name = pair[0]
+        if name not in _NOT_AS_SENT:
+            headers.append(pair)
+        elif name in replaced:
+            headers.append((name, replaced.pop(name)))
+        elif name == b"prefer":
+            headers += [(name, line) for line in prefer.without_async([pair[1]])]
+    if not body_length:
+        replaced.pop(b"content-length", None)
+    headers += replaced.items()
+    return replace(head, query=query.without(head.query, (settings.param.encode(), WAIT_FOR)), headers=tuple(headers))
 
 
 def name_of(head: RequestHead) -> str:
@@ -86,6 +87,7 @@ def _shown(segment: bytes) -> bytes:
     return name + equals + _MASK if value and _is_secret(name) else segment
 
 
+@lru_cache(maxsize=256)
 def _is_secret(raw_name: bytes) -> bool:
     name = _SEPARATORS.sub("", query.decoded(raw_name).lower())
     return name in _SECRET_NAMES or any(part in name for part in _SECRET_PARTS)

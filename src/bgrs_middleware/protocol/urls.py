@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 from ..settings import Settings
 from .message import RequestHead
+
+
+# What a client can send lands in response headers: letters, digits and the marks of names, ports and IPv6 only.
+_HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]+")
 
 
 def base_url(head: RequestHead, settings: Settings) -> str:
@@ -21,7 +26,7 @@ def base_url(head: RequestHead, settings: Settings) -> str:
 
 def _host(head: RequestHead) -> str:
     sent = head.header(b"host")
-    if sent is not None and _is_host(sent):
+    if sent is not None and _HOST.fullmatch(sent):
         return sent.decode("ascii")
     if head.server is None:
         return "localhost"
@@ -29,8 +34,3 @@ def _host(head: RequestHead) -> str:
     host = f"[{host}]" if ":" in host else host
     usual = {"http": 80, "https": 443}.get(head.scheme)
     return host if port is None or port == usual else f"{host}:{port}"
-
-
-def _is_host(value: bytes) -> bool:
-    # What a client can send lands in response headers: letters, digits and the marks of names, ports and IPv6 only.
-    return bool(value) and all(chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "-._:[]") for byte in value)

@@ -128,13 +128,12 @@ class _Replay:
         An application that listens for a disconnect is told by one: Django leaves its view running when its own task
         is cancelled, and cancels it at a disconnect. A sync endpoint in a thread cannot be stopped, and cancelling
         the task that waits for it would lose its answer and leave it running unseen, so it is waited for. (It sees
-        `cancelled()`.) A response that is being committed is whole.
+        `cancelled()`.)
         """
         loop = asyncio.get_running_loop()
         listens = self._exchange.disconnect()
         until = loop.time() + (LISTENER_GRACE_SECONDS if listens else 0.0)
         try:
-            await self._exchange.commit_over()
             while not task.done():
                 if _waits_for_thread(task):
                     until = max(until, loop.time() + THREAD_GRACE_SECONDS)

@@ -17,6 +17,8 @@ from ..pending import Pending, on_loop
 from ..service.job import Job
 from .outcome import note_withheld
 
+CATCH_UP_SECONDS = 0.001
+
 Message = MutableMapping[str, Any]
 T = TypeVar("T")
 
@@ -130,13 +132,14 @@ class Exchange:
             # The turn of the event loop for the last write to disk. Taken before the next message, because a message
             # that is cancelled must be either in the response or not.
             self._owes_a_turn = False
-            await asyncio.sleep(0)
+            await self._turn()
+        steps = self._job.recorder.write_steps(data)
         try:
             if len(data) <= PIECE_BYTES:
-                self._owes_a_turn = self._job.recorder.write(data)
+                self._owes_a_turn = sum(1 for _ in steps) > 0
             else:
-                for _ in self._job.recorder.write_steps(data):
-                    await asyncio.sleep(0)
+                for _ in steps:
+                    await self._turn()
         except asyncio.CancelledError:
             # A part of the message is missing, so nothing that comes after it can make the response whole.
             self._torn = True
@@ -144,6 +147,12 @@ class Exchange:
         except Exception as error:
             self.fault = error
             raise
+
+    async def _turn(self) -> None:
+        """Let the event loop do other work, and the recorder catch up."""
+        await asyncio.sleep(0)
+        while self._job.recorder.is_behind:  # noqa: ASYNC110  # it is over in a millisecond or two
+            await asyncio.sleep(CATCH_UP_SECONDS)
 
     async def _commit_response(self) -> None:
         recorder = self._job.recorder

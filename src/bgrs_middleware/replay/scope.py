@@ -30,7 +30,7 @@ def head_from_scope(scope: Mapping[str, Any]) -> RequestHead:
         # Some servers leave the query in it.
         raw_path=raw_path.partition(b"?")[0],
         query=scope.get("query_string") or b"",
-        headers=tuple((bytes(name).lower(), bytes(value)) for name, value in scope["headers"]),
+        headers=tuple([(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]),
         scheme=scope.get("scheme") or "http",
         http_version=scope.get("http_version") or "1.1",
         client=(client[0], client[1]) if client else None,

@@ -31,7 +31,7 @@ def make_store(settings: Settings) -> Store:
     wanted = settings.store
     if isinstance(wanted, Store):
         return wanted
-    if wanted in ("memory:", "memory://"):
+    if wanted == "memory://":
         from .memory import MemoryStore
 
         return MemoryStore()

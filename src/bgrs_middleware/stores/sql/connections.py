@@ -24,6 +24,7 @@ from .failures import is_lost, storage_error
 T = TypeVar("T")
 
 CONNECT_SECONDS = 10
+KINDS = ("sqlite", "postgresql", "mysql", "mariadb")
 
 DRIVERS = {
     "postgresql": "postgresql+psycopg",
@@ -51,6 +52,8 @@ class Target:
         self.busy_seconds = busy_seconds
         self._engine = engine
         self.dialect_class = self.url.get_dialect() if engine is None else type(engine.dialect)
+        if self.url.get_backend_name() not in KINDS:
+            raise SettingsError("store: the database must be SQLite, PostgreSQL or MySQL")
         if self.dialect_class.is_async:
             raise SettingsError("store: an async driver cannot be used; the store works in threads of its own")
         if engine is None:
@@ -226,11 +229,20 @@ class Links:
             else:
                 # A reader holds no transaction open: each question sees what is committed, in one trip.
                 connection.execution_options(isolation_level="READ COMMITTED" if writer else "AUTOCOMMIT")
+                if writer and self._target.url.get_backend_name() == "postgresql":
+                    _commit_durably(connection)
             connection.detach()
             return connection
         except BaseException:
             connection.close()
             raise
+
+
+def _commit_durably(connection: Connection) -> None:
+    """A commit that is answered is flushed, whatever the server's or the user's default; a stricter one stays."""
+    if connection.exec_driver_sql("SHOW synchronous_commit").scalar() in ("off", "local"):
+        connection.exec_driver_sql("SET synchronous_commit = on")
+    connection.commit()
 
 
 def _turn_path(path: Path) -> Path:

@@ -145,6 +145,8 @@ def _upgrade(connection: Connection, steps: Sequence[Step]) -> None:
             f"The store is of version {found}, made by a newer bgrs_middleware; this one knows version {newest} and "
             "older. Install the newer release again, or point the setting `store` at another database."
         )
+    # Written even where it is the same: a store that cannot be written must not seem to be ready.
+    connection.execute(update(schema).values(version=found))
     for number, step in enumerate(steps, start=2):
         if number > found:
             _take(step, number, connection)

@@ -1,7 +1,8 @@
 """The store in a relational database, by SQLAlchemy Core: SQLite, PostgreSQL or MySQL.
 
 Nothing is opened in the constructor. Connections belong to the process that opened them: a forked child opens its own
-and never touches its parent's.
+and never touches its parent's. (SQLite keeps its locks per process, in memory: a child that was forked while its parent
+was in the middle of a transaction is told that the store is locked.)
 """
 
 from __future__ import annotations

@@ -1,0 +1,143 @@
+"""What the store promises of PostgreSQL: it outlives a restart of the server, and writers do not stop each other."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import NullPool, create_engine
+
+from bgrs_middleware.errors import StoreDataError, StoreUnavailable
+from bgrs_middleware.models import Cancel, Changed, Status
+from bgrs_middleware.stores.sql import SqlStore
+from postgres import PostgresServer
+from stores.orders import a_claim, a_finish, added, an_add, claimed, record, running
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[SqlStore]:
+    store = SqlStore(postgres_url)
+    store.open()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A server that a test may stop."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def test_a_server_that_goes_and_comes_back_is_reported_and_used_again(own_server: PostgresServer) -> None:
+    store = SqlStore(own_server.url(driver="postgresql"))
+    store.open()
+    [rid] = added(store)
+    assert store.count_queued() == 1
+
+    own_server.stop()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+            added(store)
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+            store.count_queued()
+    own_server.start()
+    added(store)
+    assert record(store, rid).rid == rid
+
+    own_server.stop()
+    own_server.start()
+    assert store.count_queued() == 2, "a reader notices nothing of a restart"
+    with pytest.raises(StoreUnavailable):
+        added(store)
+    added(store)
+    assert store.count_queued() == 3
+    store.close()
+
+
+def test_a_database_that_does_not_exist_is_reported(own_server: PostgresServer) -> None:
+    with pytest.raises(StoreUnavailable, match="do not exist"):
+        SqlStore(own_server.url("nowhere")).open()
+
+
+def test_a_value_that_an_index_cannot_hold_is_the_values_fault(store: SqlStore) -> None:
+    owner = random.Random(1).randbytes(10_000).hex()
+    with pytest.raises(StoreDataError):
+        added(store, owner=owner)
+    assert added(store)
+
+
+def test_writers_do_not_wait_for_each_other(store: SqlStore, postgres_url: str) -> None:
+    other = SqlStore(postgres_url)
+    first, second = added(store, 2)
+    with store.transaction() as one, other.transaction() as two:
+        one.add([an_add()])
+        two.add([an_add()])
+        [mine] = one.claim([a_claim("a", 1)])
+        [yours] = two.claim([a_claim("b", 1)])
+        assert ([claim.record.rid for claim in mine], [claim.record.rid for claim in yours]) == ([first], [second])
+    assert store.count_queued() == 2
+    other.close()
+
+
+def test_an_order_about_a_request_that_another_changes_waits_and_finds_the_outcome(
+    store: SqlStore, postgres_url: str
+) -> None:
+    rid = running(store)
+    other = SqlStore(postgres_url)
+    outcomes: list[Changed] = []
+
+    def cancel() -> None:
+        with other.transaction() as transaction:
+            outcomes.extend(transaction.cancel([Cancel(rid=rid, now=1.0)]))
+
+    thread = threading.Thread(target=cancel)
+    with store.transaction() as transaction:
+        transaction.finish([a_finish(rid)])
+        thread.start()
+        _wait_until_someone_waits_for_a_lock(postgres_url, thread)
+    thread.join()
+    other.close()
+    assert [(outcome.done, outcome.before and outcome.before.status) for outcome in outcomes] == [
+        (False, Status.FINISHED)
+    ]
+    assert record(store, rid).status is Status.FINISHED
+
+
+def _wait_until_someone_waits_for_a_lock(url: str, thread: threading.Thread) -> None:
+    """PostgreSQL has no event for it: it can only be asked."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    question = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%FOR UPDATE%%'"
+    with engine.connect() as connection:
+        while not connection.exec_driver_sql(question).scalar():
+            assert thread.is_alive(), "it did not wait"
+
+
+def test_a_role_without_synchronous_commit_still_commits_durably(store: SqlStore) -> None:
+    """Accepted means flushed, so the store does not take a weaker default of the server's for its own."""
+    engine = create_engine(store._target.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        database = connection.exec_driver_sql("SELECT current_database()").scalar()
+        connection.exec_driver_sql(f'ALTER DATABASE "{database}" SET synchronous_commit = off')
+        try:
+            weak = SqlStore(store._target.url.render_as_string(hide_password=False))
+            with weak._links().writing() as writer:
+                assert writer.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+            weak.close()
+        finally:
+            connection.exec_driver_sql(f'ALTER DATABASE "{database}" RESET synchronous_commit')
+
+
+def test_reading_holds_no_transaction_open(store: SqlStore) -> None:
+    added(store)
+    claimed(store)
+    read = store._links().read
+    assert read(lambda connection: connection.exec_driver_sql("SELECT now() = statement_timestamp()").scalar())
+    store.count_queued()
+    assert read(lambda connection: connection.exec_driver_sql("SELECT now() = statement_timestamp()").scalar())
