@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +17,8 @@ class Queue:
     def __init__(self, concurrency: int) -> None:
         self.concurrency = concurrency
         self.queued = 0
-        self.running = []
-        self.claims = []
+        self.running: list[Callable[[], None]] = []
+        self.claims: list[tuple[int, Callable[[int], None], Callable[[], None]]] = []
         self.most = 0
 
     def claim_and_run(self, limit, on_claimed, on_done):

@@ -111,7 +111,7 @@ def test_a_value_that_is_refused_costs_only_its_own_caller(store, ledger, monkey
                     raise Picky("no such value")
                 return add(orders)
 
-            transaction.add = checked
+            monkeypatch.setattr(transaction, "add", checked)
             yield transaction
 
     first = ledger.add(an_add())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from unittest.mock import Mock
 
 import pytest
 
@@ -72,24 +73,17 @@ def test_the_first_delivery_counts():
     assert pending.result() == 1
 
 
-def test_a_batch_wakes_each_loop_once():
+def test_a_batch_wakes_each_loop_once(monkeypatch):
     async def story() -> int:
         loop = asyncio.get_running_loop()
-        wakings = 0
-        original = loop.call_soon_threadsafe
-
-        def counted(*arguments, **keywords):
-            nonlocal wakings
-            wakings += 1
-            return original(*arguments, **keywords)
-
+        wakings = Mock(wraps=loop.call_soon_threadsafe)
         pendings: list[Pending[int]] = [Pending() for _ in range(50)]
         tasks = [asyncio.ensure_future(on_loop(double(pending))) for pending in pendings]
         await asyncio.sleep(0)  # lets the tasks run up to their await
-        loop.call_soon_threadsafe = counted  # type: ignore[method-assign]  # counts the wakings
+        monkeypatch.setattr(loop, "call_soon_threadsafe", wakings)
         deliver([(pending, number, None) for number, pending in enumerate(pendings)])
         assert await asyncio.gather(*tasks) == [2 * number for number in range(50)]
-        return wakings
+        return wakings.call_count
 
     assert asyncio.run(story()) == 1
 
