@@ -27,7 +27,7 @@ async def send_reply(reply: Reply, service: Service | None, receive: Any, send: 
     if isinstance(body, StoredSlice):
         assert service is not None, "a stored body comes from an open service"
         try:
-            reader = await asyncio.to_thread(service.open_body, body.body_name)
+            reader = await asyncio.to_thread(service.open_body, reply, body)
         except BgrsError as error:
             reply = problem_reply(error)
         else:

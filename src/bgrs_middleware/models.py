@@ -243,7 +243,8 @@ class Finish:
 class Release:
     """Take a request from `worker` without an outcome of its own: back to QUEUED, or LOST, FAILED or CANCELLED.
 
-    `died` counts a death of the worker. Conditional on `worker` still holding it. `note` becomes a detail.
+    `died` counts a death of the worker. Conditional on `worker` still holding it, and where `lease_until` is given, on
+    that lease not having been renewed. `note` becomes a detail.
     """
 
     rid: str
@@ -252,6 +253,7 @@ class Release:
     now: float
     died: bool
     note: str
+    lease_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

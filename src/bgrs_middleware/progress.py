@@ -33,7 +33,8 @@ class Run:
     """
 
     __slots__ = (
-        "_cancel_seen", "_cancelled", "_changed", "_dropped_notes", "_items", "_items_changed", "_lock", "_message",
+        "_cancel_seen", "_cancelled", "_changed", "_dropped_notes", "_interrupted", "_items", "_items_changed", "_lock",
+        "_message",
         "_note_count", "_notes", "_progress", "_reported", "attempt", "dirty", "method", "name", "rid",
     )  # fmt: skip
 
@@ -54,6 +55,7 @@ class Run:
         self._dropped_notes = 0
         self._cancelled = False
         self._cancel_seen = False
+        self._interrupted = False
         self.dirty = False
         """Whether it stands in the reporter's list; the reporter's own mark."""
 
@@ -75,7 +77,7 @@ class Run:
 
     @property
     def cancel_seen(self) -> bool:
-        """Whether the application was told of the cancellation: it asked `cancelled()` and got True."""
+        """Whether the application was told that it should stop: it asked `cancelled()` and got True."""
         return self._cancel_seen
 
     @property
@@ -84,14 +86,19 @@ class Run:
         return self._cancelled
 
     def ask_cancelled(self) -> bool:
-        """The same, asked by the application."""
-        if self._cancelled:
+        """Whether the application should stop, asked by it: someone cancelled, or this process must stop the work."""
+        should_stop = self._cancelled or self._interrupted
+        if should_stop:
             self._cancel_seen = True
-        return self._cancelled
+        return should_stop
 
     def cancel(self) -> None:
-        """Tell the application, from now on, that it should stop."""
+        """Someone asked for cancellation: tell the application, from now on, that it should stop."""
         self._cancelled = True
+
+    def interrupt(self) -> None:
+        """This process must stop the work, though nobody cancelled it: tell the application the same."""
+        self._interrupted = True
 
     def report(self, percent: float, message: str | None = None) -> None:
         """Record what the application says of its progress."""

@@ -111,7 +111,7 @@ class BgrsMiddleware:
 
     def _send(self, reply: Reply, service: Service, start_response: StartResponse) -> Iterable[bytes]:
         if isinstance(reply.body, StoredSlice):
-            pieces = _Pieces(service.open_body(reply.body.body_name), reply.body)
+            pieces = _Pieces(service.open_body(reply, reply.body), reply.body)
             _start(reply, start_response)
             return pieces
         _start(reply, start_response)

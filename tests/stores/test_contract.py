@@ -390,6 +390,21 @@ def test_only_what_its_worker_still_holds_is_released(store: Store) -> None:
         transaction.release([a_release(rid, Status.RUNNING)])
 
 
+def test_a_release_that_names_a_lease_does_nothing_once_it_was_renewed(store: Store) -> None:
+    rid = running(store)
+    with store.transaction() as transaction:
+        transaction.renew([Renew(rid=rid, worker=WORKER, lease_until=2_000.1)])
+        orders = [a_release(rid, Status.LOST, lease_until=lease_until) for lease_until in (LEASE_UNTIL, 2_000.1)]
+        assert [outcome.done for outcome in transaction.release(orders)] == [False, True]
+    assert record(store, rid).status is Status.LOST
+
+
+def test_the_clock_of_leases_goes_on(store: Store) -> None:
+    times = [store.lease_now() for _ in range(20)]
+    assert times == sorted(times)
+    assert times[0] < times[-1]
+
+
 # cancel, retry, delete
 
 

@@ -74,7 +74,7 @@ def test_a_value_that_an_index_cannot_hold_is_the_values_fault(store: SqlStore) 
 
 
 def test_writers_do_not_wait_for_each_other(store: SqlStore, postgres_url: str) -> None:
-    other = SqlStore(postgres_url)
+    other = SqlStore(f"{postgres_url}%20-clock_timeout%3D5000")
     first, second = added(store, 2)
     with store.transaction() as one, other.transaction() as two:
         one.add([an_add()])
@@ -132,6 +132,20 @@ def test_a_role_without_synchronous_commit_still_commits_durably(store: SqlStore
             weak.close()
         finally:
             connection.exec_driver_sql(f'ALTER DATABASE "{database}" RESET synchronous_commit')
+
+
+def test_leases_are_measured_with_the_servers_clock(store: SqlStore) -> None:
+    """Not with the clock of any of the hosts that share it, which may differ."""
+
+    def server_time() -> float:
+        question = "SELECT extract(epoch FROM clock_timestamp())::float8"
+        return float(store._links().read(lambda connection: connection.exec_driver_sql(question).scalar_one()))
+
+    # The server is asked now and then, and the host's clock fills the time between.
+    assert abs(store.lease_now() - server_time()) < 0.5
+    store._clock._ahead += 3600.0
+    store.abandoned(0.0, 0, 1)
+    assert abs(store.lease_now() - server_time()) < 0.5
 
 
 def test_reading_holds_no_transaction_open(store: SqlStore) -> None:

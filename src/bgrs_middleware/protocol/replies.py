@@ -15,6 +15,7 @@ from ..models import Detail, Headers, Record, Status
 from ..settings import Rule, Settings
 from .conditions import has_already
 from .documents import details_document, etag_of, list_document, status_document, to_json
+from .fields import first_field, only_fields
 from .message import Reply, RequestHead
 from .query import first_value
 
@@ -104,8 +105,20 @@ def no_response(record: Record) -> Refusal:
     return kind(detail, rid=record.rid, headers=(_bgrs_status(record),))
 
 
+def body_removed(reply: Reply) -> Gone:
+    """Return the error to raise where a result's stored body is gone by the time that it should be sent.
+
+    Parameters:
+        reply: the result; its `Bgrs-Request` and `Bgrs-Status` are said again.
+    """
+    rid = first_field(reply.headers, b"bgrs-request")
+    state = only_fields(reply.headers, (b"bgrs-status",))
+    return Gone(_REMOVED, rid=None if rid is None else rid.decode("ascii"), headers=state)
+
+
+_REMOVED = "The response was kept for its time and has been removed."
 _NO_RESPONSE: dict[Status, tuple[type[Refusal], str]] = {
-    Status.FINISHED: (Gone, "The response was kept for its time and has been removed."),
+    Status.FINISHED: (Gone, _REMOVED),
     Status.EXPIRED: (Gone, "The request waited in the queue for too long and was never run: there is no response."),
     Status.CANCELLED: (Conflict, "The request was cancelled: there is no response."),
     Status.FAILED: (NoResponse, "The application gave no whole response. The details say what happened."),

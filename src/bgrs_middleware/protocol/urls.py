@@ -8,7 +8,6 @@ from urllib.parse import quote
 from ..settings import Settings
 from .message import RequestHead
 
-
 # What a client can send lands in response headers: letters, digits and the marks of names, ports and IPv6 only.
 _HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]+")
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from ..progress import Run
 from ..service.job import Job, Replayer, ReplayUnavailable
 from .asgi import start_replay
 
@@ -32,7 +33,7 @@ class AsgiReplayer(Replayer):
     def __init__(self, app: Any) -> None:
         self._app = app
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[Run, asyncio.Task[None]] = {}
 
     def enter_through(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
         """Run further replays through this application, where the scope named one, and on this loop."""
@@ -50,24 +51,24 @@ class AsgiReplayer(Replayer):
         except RuntimeError as error:
             raise ReplayUnavailable("the event loop is closed") from error
 
-    def cancel(self, rid: str) -> None:
+    def cancel(self, run: Run) -> None:
         """Cancel the task: the application gets `CancelledError` where it awaits."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._cancel, rid)
+            loop.call_soon_threadsafe(self._cancel, run)
 
     def _begin(self, loop: asyncio.AbstractEventLoop, job: Job, done: Callable[[], None]) -> None:
         task = start_replay(self._app, job, state=self.state, loop=loop)
-        self._tasks[job.run.rid] = task
-        task.add_done_callback(partial(self._ended, job.run.rid, done))
+        self._tasks[job.run] = task
+        task.add_done_callback(partial(self._ended, job.run, done))
 
-    def _cancel(self, rid: str) -> None:
-        task = self._tasks.get(rid)
+    def _cancel(self, run: Run) -> None:
+        task = self._tasks.get(run)
         if task is not None:
             task.cancel()
 
-    def _ended(self, rid: str, done: Callable[[], None], task: asyncio.Task[None]) -> None:
-        del self._tasks[rid]
+    def _ended(self, run: Run, done: Callable[[], None], task: asyncio.Task[None]) -> None:
+        del self._tasks[run]
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("The replay of %s broke down.", rid, exc_info=error)
+            logger.error("The replay of %s broke down.", run.rid, exc_info=error)
         done()

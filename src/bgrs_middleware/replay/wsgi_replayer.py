@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ..progress import Run
 from ..service.job import Job, Replayer
 from .wsgi import run_replay
 
@@ -30,7 +31,7 @@ class WsgiReplayer(Replayer):
         )
         thread.start()
 
-    def cancel(self, rid: str) -> None:
+    def cancel(self, run: Run) -> None:
         """Nothing more can be done to a thread: the application asks `cancelled()`, a stream stops between pieces."""
 
     def _run(self, job: Job, done: Callable[[], None]) -> None:

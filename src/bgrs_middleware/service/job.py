@@ -60,5 +60,5 @@ class Replayer(ABC):
         """
 
     @abstractmethod
-    def cancel(self, rid: str) -> None:
-        """Stop a replay, as far as its gateway can: an ASGI one gets `CancelledError`; from any thread."""
+    def cancel(self, run: Run) -> None:
+        """Stop the replay of a run, as far as its gateway can: an ASGI one gets `CancelledError`; from any thread."""

@@ -32,16 +32,21 @@ def may_start_again(record: Record) -> bool:
     return record.rerun is Rerun.ALWAYS or (record.rerun is Rerun.SAFE and record.method in SAFE_METHODS)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Active:
     """One run of this process: its record as claimed, and where it stands.
 
-    `ending`: its outcome is on the way to the store, which from then on knows better than this process's memory.
+    `started` and `renewed` are on the monotonic clock: when it was claimed, and when its claim was last known to hold.
+    `stop_reason`: why this process stops it. `ending`: its outcome is on the way to the store, which from then on knows
+    better than this process's memory.
     """
 
     record: Record
     run: Run
-    ending: bool = field(default=False)
+    started: float = field(default_factory=time.monotonic)
+    renewed: float = field(default_factory=time.monotonic)
+    stop_reason: str | None = None
+    ending: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,23 +72,33 @@ class Outcome:
     def __init__(self, active: Active, books: Books) -> None:
         self._active = active
         self._books = books
+        self._over = False
 
     async def captured(self, captured: Captured) -> None:
         """The whole response is there."""
-        if self._active.run.cancel_seen:
+        if self._over:
             self._drop(captured)
-            await self._finish(Status.CANCELLED, "cancelled")
+        elif self._active.run.cancel_seen:
+            # What it answered is what it got done before it stopped: not what was asked for.
+            self._drop(captured)
+            await self._stopped()
         else:
             await self._finish(Status.FINISHED, "done", captured)
 
     async def broken(self, reason: str, *, stopped: bool) -> None:
         """There is no whole response."""
-        if self._active.run.is_cancelled:
-            await self._finish(Status.CANCELLED, "cancelled")
-        elif stopped:
-            await self._hand_back()
+        if self._over:
+            return
+        if stopped or self._active.run.is_cancelled or self._active.stop_reason is not None:
+            await self._stopped()
         else:
             await self._finish(Status.FAILED, f"failed: {reason}")
+
+    async def timed_out(self) -> None:
+        """It ran longer than it may. Written at once, whenever the application comes to notice that it should stop."""
+        if not self._over:
+            seconds = self._active.record.max_run_seconds
+            await self._finish(Status.FAILED, f"failed: it ran longer than max_run_seconds, {seconds:g} s")
 
     async def unreadable(self, reason: str) -> None:
         """The stored request cannot be read, so there is nothing to run, now or later."""
@@ -93,11 +108,14 @@ class Outcome:
         """This process cannot run the application just now; another one, or a later one, will."""
         await self._release(Status.QUEUED, "handed back before it was started")
 
-    async def _hand_back(self) -> None:
-        if may_start_again(self._active.record):
-            await self._release(Status.QUEUED, "handed back: the server stopped while it ran")
+    async def _stopped(self) -> None:
+        reason = self._active.stop_reason or "the server stopped while it ran"
+        if self._active.run.is_cancelled:
+            await self._finish(Status.CANCELLED, "cancelled")
+        elif may_start_again(self._active.record):
+            await self._release(Status.QUEUED, f"handed back: {reason}")
         else:
-            await self._release(Status.LOST, "lost: the server stopped while it ran, and it is not safe to run again")
+            await self._release(Status.LOST, f"lost: {reason}, and it is not safe to run again")
 
     async def _release(self, status: Status, note: str) -> None:
         record = self._active.record
@@ -142,7 +160,7 @@ class Outcome:
 
     async def _write(self, send: Callable[[], Pending[Changed]]) -> Changed | None:
         """Send an order until it is committed. None where the process ends before that."""
-        self._active.ending = True
+        self._over = self._active.ending = True
         run = self._active.run
         pause_seconds = FIRST_PAUSE_SECONDS
         try:

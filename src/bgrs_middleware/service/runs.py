@@ -22,6 +22,7 @@ from ..protocol.stored import load
 from ..reader import Reader
 from ..sealing import Keyring
 from ..settings import Settings
+from ..stores.base import Store
 from ..waiting import Waiting
 from .job import Job, Replayer, ReplayUnavailable
 from .outcome import Active, Books, Outcome
@@ -37,6 +38,7 @@ class Runs:
 
     Parameters:
         settings: `concurrency`, `lease_seconds`, `max_result_bytes`.
+        store: for its clock of leases.
         replayer: starts a replay in the way of its gateway.
         drop_body: removes a stored body, some time soon.
     """
@@ -46,6 +48,7 @@ class Runs:
         *,
         settings: Settings,
         replayer: Replayer,
+        store: Store,
         ledger: Ledger,
         reader: Reader,
         waiting: Waiting,
@@ -58,12 +61,15 @@ class Runs:
         self.reporter = Reporter(ledger, self.worker)
         self._settings = settings
         self._replayer = replayer
+        self._store = store
         self._ledger = ledger
         self._reader = reader
         self._waiting = waiting
         self._bodies = bodies
         self._keyring = keyring
         self._active: dict[str, Active] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._stuck: set[Run] = set()
         self._idle: Pending[bool] | None = None
         self._books = Books(
             ledger=ledger,
@@ -76,8 +82,8 @@ class Runs:
 
     def claim_and_run(self, limit: int, on_claimed: Callable[[int], None], on_done: Callable[[], None]) -> None:
         """Claim up to `limit` queued requests and start them; see `executors.base.Host`."""
-        now = time.time()
-        order = Claim(worker=self.worker, limit=limit, now=now, lease_until=now + self._settings.lease_seconds)
+        lease_until = self._store.lease_now() + self._settings.lease_seconds
+        order = Claim(worker=self.worker, limit=limit, now=time.time(), lease_until=lease_until)
         self._ledger.claim(order).then(partial(self._claimed, on_claimed, on_done))
 
     def snapshot(self, rid: str) -> Record | None:
@@ -99,11 +105,41 @@ class Runs:
         active = self._active.get(rid)
         if active is not None and not active.run.is_cancelled:
             active.run.cancel()
-            self._replayer.cancel(rid)
+            self._replayer.cancel(active.run)
+
+    def active(self) -> list[Active]:
+        """What runs here just now."""
+        return list(self._active.values())
+
+    def holds(self, rid: str) -> bool:
+        """Whether a request runs here just now."""
+        return rid in self._active
+
+    @property
+    def stuck(self) -> int:
+        """How many applications have not returned though their time is over: each still keeps its slot."""
+        return len(self._stuck)
+
+    def interrupt(self, active: Active, reason: str) -> None:
+        """Stop a run that must not go on here; nobody cancelled it."""
+        if active.stop_reason is None:
+            logger.warning("Background request %s is stopped: %s", active.record.rid, reason)
+            active.stop_reason = reason
+            active.run.interrupt()
+            self._replayer.cancel(active.run)
+
+    def time_out(self, active: Active) -> None:
+        """End a run that takes longer than it may. Its slot is free when its application returns."""
+        outcome = self._outcomes.get(active.record.rid)
+        if outcome is not None and active.stop_reason is None and not active.ending:
+            self._stuck.add(active.run)
+            # Written first: what the application makes of its interruption decides nothing any more.
+            in_background(outcome.timed_out(), lambda: None)
+            self.interrupt(active, "it ran longer than max_run_seconds")
 
     def watch(self) -> None:
         """Find out which of the runs here were cancelled through another process. Blocking."""
-        rids = [rid for rid, active in list(self._active.items()) if not active.ending]
+        rids = [active.record.rid for active in self.active() if not active.ending]
         if rids:
             for rid, record in self._reader.query(lambda store: store.get(rids)).wait().items():
                 if record.status is Status.CANCELLING:
@@ -112,9 +148,8 @@ class Runs:
     async def drain(self, seconds: float) -> None:
         """Let what runs finish for so many seconds; then stop it and hand back what did not finish."""
         if not await self._all_ended(seconds):
-            logger.warning("%d background requests did not finish in %g s and are stopped.", len(self._active), seconds)
-            for rid in list(self._active):
-                self._replayer.cancel(rid)
+            for active in self.active():
+                self.interrupt(active, f"the server stopped, and it did not finish within {seconds:g} s")
             await self._all_ended(STOPPING_SECONDS)
 
     async def _all_ended(self, seconds: float) -> bool:
@@ -146,7 +181,7 @@ class Runs:
             changed=self.reporter.mark,
         )
         active = self._active[record.rid] = Active(record, run)
-        outcome = Outcome(active, self._books)
+        outcome = self._outcomes[record.rid] = Outcome(active, self._books)
         try:
             head, body = self._open_request(claimed)
         except (SealError, StorageError) as error:
@@ -155,7 +190,7 @@ class Runs:
         run.note("started" if record.attempt == 1 else f"started, attempt {record.attempt}")
         job = Job(head=head, body=body, run=run, recorder=self._recorder(record, run), listener=outcome)
         try:
-            self._replayer.start(job, on_done)
+            self._replayer.start(job, partial(self._returned, run, on_done))
         except ReplayUnavailable:
             body.close()
             in_background(outcome.never_started(), on_done)
@@ -177,8 +212,13 @@ class Runs:
         reader = self._bodies.read(record.request_body_name)
         return head, SealedRequestBody(reader, self._keyring, context)
 
+    def _returned(self, run: Run, on_done: Callable[[], None]) -> None:
+        self._stuck.discard(run)
+        on_done()
+
     def _ended(self, rid: str) -> None:
         self._active.pop(rid, None)
+        self._outcomes.pop(rid, None)
         idle = self._idle
         if idle is not None and not self._active:
             idle.set(True)

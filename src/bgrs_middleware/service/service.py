@@ -14,10 +14,11 @@ import threading
 from ..batching import Batcher
 from ..bodies import make_bodies
 from ..bodies.base import BodyReader
-from ..errors import SettingsError, StorageError
+from ..errors import BodyNotFound, SettingsError, StorageError
 from ..executors import make_executor
 from ..ledger import Ledger
-from ..protocol.message import RequestHead
+from ..protocol.message import Reply, RequestHead, StoredSlice
+from ..protocol.replies import body_removed
 from ..protocol.rules import Rules
 from ..reader import Reader
 from ..sealing import make_keyring
@@ -27,11 +28,14 @@ from ..waiting import Waiting
 from .accept import Acceptance
 from .answers import Answers
 from .callers import Caller, caller_of
+from .heartbeat import Heartbeat
 from .job import Replayer
 from .logs import RunLogHandler
+from .presence import Presence
 from .process_lock import ProcessLock
 from .reporter import Ticker
 from .runs import Runs
+from .sweeper import Sweeper
 
 logger = logging.getLogger("bgrs_middleware.service")
 
@@ -88,7 +92,9 @@ class Service:
                 raise
             self._put_together()
             self._open = True
+        self._presence.announce()
         self._executor.start(self._runs)
+        self._heartbeat.start()
         self._ticker.start()
         self._executor.notify()
 
@@ -105,6 +111,7 @@ class Service:
         self._runs = Runs(
             settings=settings,
             replayer=self._replayer,
+            store=self._store,
             ledger=self._ledger,
             reader=self._reader,
             waiting=self._waiting,
@@ -132,7 +139,18 @@ class Service:
             answers=self.answers,
             drop_body=drop_body,
         )
-        self._ticker = Ticker([self._runs.reporter.flush, self._runs.watch, self._look_for_work])
+        self._presence = Presence(os.path.join(settings.data_dir, "workers"), self._runs.worker)
+        self._heartbeat = Heartbeat(settings=settings, runs=self._runs, ledger=self._ledger, store=self._store)
+        self._sweeper = Sweeper(
+            settings=settings,
+            store=self._store,
+            ledger=self._ledger,
+            reader=self._reader,
+            executor=self._executor,
+            presence=self._presence,
+            runs_here=self._runs.holds,
+        )
+        self._ticker = Ticker([self._runs.reporter.flush, self._runs.watch, self._sweeper.look, self._look_for_work])
         self._logs = None if settings.capture_logging is None else RunLogHandler(settings.capture_logging)
         if self._logs is not None:
             logging.getLogger().addHandler(self._logs)
@@ -141,14 +159,21 @@ class Service:
         """Who is asking; see `callers.caller_of`."""
         return caller_of(identified, head, self._keyring)
 
-    def open_body(self, name: str) -> BodyReader:
-        """Open a stored body for a reply.
+    def open_body(self, reply: Reply, part: StoredSlice) -> BodyReader:
+        """Open the stored body of a result.
+
+        Parameters:
+            reply: the result; where its body is gone, the error names the request and its state as it does.
+            part: which body it is.
 
         Raises:
-            BodyNotFound: retention removed it meanwhile.
+            Gone: retention removed it meanwhile.
             BodyError: it cannot be read.
         """
-        return self._bodies.read(name)
+        try:
+            return self._bodies.read(part.body_name)
+        except BodyNotFound as error:
+            raise body_removed(reply) from error
 
     async def drain(self) -> None:
         """Claim nothing new, let what runs finish for `drain_seconds`, stop and hand back the rest."""
@@ -165,6 +190,7 @@ class Service:
         self._executor.stop()
         self._waiting.close()
         self._ticker.stop()
+        self._heartbeat.stop()
         try:
             self._runs.reporter.flush()
         except StorageError as error:
@@ -172,6 +198,7 @@ class Service:
         self._ledger.close()
         self._reader.close()
         self._janitor.close()
+        self._presence.leave()
         self._store.close()
         if self._logs is not None:
             logging.getLogger().removeHandler(self._logs)

@@ -41,7 +41,7 @@ def make_store(settings: Settings) -> Store:
 
     if wanted is None:
         path = Path(settings.data_dir).absolute() / SQLITE_FILE
-        return SqlStore(URL.create("sqlite", database=str(path)).render_as_string())
+        return SqlStore(URL.create("sqlite", database=str(path)))
     if isinstance(wanted, (str, Engine)):
         return SqlStore(wanted)
     raise SettingsError(

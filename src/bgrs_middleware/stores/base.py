@@ -6,11 +6,13 @@ the process that uses it, never before a fork.
 
 All writing verbs of one `Transaction` are committed together, durably (flushed to disk before `transaction()` returns
 without an error), or none of them is. Each verb takes a sequence of orders and returns one outcome per order, in the
-same order, so that a store can write many rows with one statement. Times are passed in: a store has no clock.
+same order, so that a store can write many rows with one statement. Times are passed in; the only clock of a store is
+`lease_now()`, which all who share its data read alike.
 """
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -36,6 +38,8 @@ from ..models import (
     Retry,
     Status,
 )
+
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Transaction(ABC):
@@ -84,7 +88,7 @@ class Transaction(ABC):
 
     @abstractmethod
     def release(self, orders: Sequence[Release]) -> Sequence[Changed]:
-        """RUNNING or CANCELLING → the order's status, where `worker` holds the request.
+        """RUNNING or CANCELLING → the order's status, where `worker` holds the request by that lease.
 
         QUEUED keeps `queued_at`; a final status sets `finished_at` and keeps the sealed request for a retry.
         """
@@ -122,6 +126,14 @@ class Store(ABC):
 
     shared_between_processes: bool = True
     """Whether several processes see the same data. Where False, several workers on it are refused."""
+
+    def lease_now(self) -> float:
+        """The time in the clock that leases are measured with, in seconds; `lease_until` is in this clock alone.
+
+        Nobody can set it: this is the host's clock since its start, which runs on while the host sleeps. A store that
+        several hosts share has the server's clock instead. Answers at once, and never raises.
+        """
+        return time.clock_gettime(_BOOT_CLOCK)
 
     @abstractmethod
     def open(self) -> None:

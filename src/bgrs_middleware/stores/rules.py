@@ -229,6 +229,8 @@ def release(record: Record, order: Release) -> Move | None:
         raise ValueError(f"release: status must be queued or final, not {order.status.label}")
     if not holds(record, order.worker):
         return None
+    if order.lease_until is not None and record.lease_until != order.lease_until:
+        return None
     changes = _ended(order.status, order.now)
     if not order.status.is_final:
         del changes["finished_at"]

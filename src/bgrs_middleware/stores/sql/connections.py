@@ -89,8 +89,8 @@ def _with_driver(url: URL) -> URL:
     return url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
 
 
-def parse(text: str) -> URL:
-    """The URL of a text.
+def parse(text: str | URL) -> URL:
+    """The URL of a text; one that is a URL already is looked at in the same way.
 
     Raises:
         SettingsError: it is none. The text is not repeated: it may hold a password.

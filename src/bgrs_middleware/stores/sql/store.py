@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine
 
 from ...models import Captured, Detail, ListQuery, Record, Status
 from ..base import Store, Transaction
 from ..rules import MAX_ID
 from ..text import clean
+from .clock import LeaseClock
 from .connections import Links, Target, parse
 from .rows import captured_of, detail_of, record_of
 from .schema import UPGRADES, Step, upgrade
@@ -41,12 +42,13 @@ class SqlStore(Store):
     """
 
     def __init__(
-        self, database: str | Engine, *, busy_seconds: float = 10.0, upgrades: Sequence[Step] = UPGRADES
+        self, database: str | URL | Engine, *, busy_seconds: float = 10.0, upgrades: Sequence[Step] = UPGRADES
     ) -> None:
         engine = database if isinstance(database, Engine) else None
         url = database.url if isinstance(database, Engine) else parse(database)
         self._target = Target(url=url, engine=engine, busy_seconds=busy_seconds)
         self._upgrades = upgrades
+        self._clock = LeaseClock(super().lease_now)
         self._statements = Statements(self._target.positional_dialect())
         # A parent's connections stay in here in its child, untouched: closing them there would end them in both.
         self._links_of: dict[int, Links] = {}
@@ -56,9 +58,14 @@ class SqlStore(Store):
         links = self._links_of.get(process)
         return links if links is not None else self._links_of.setdefault(process, Links(self._target))
 
+    def lease_now(self) -> float:
+        # Free and without waiting, because event loops ask it: see `clock.py`.
+        return self._clock.now()
+
     def open(self) -> None:
         with self._links().writing() as connection:
             upgrade(connection, self._upgrades)
+            self._clock.measure(connection)
 
     def close(self) -> None:
         links = self._links_of.pop(os.getpid(), None)
@@ -101,6 +108,8 @@ class SqlStore(Store):
 
     def abandoned(self, lease_before: float, after_id: int, limit: int) -> Sequence[Record]:
         wanted = {"lease_before": lease_before, "after_id": min(after_id, MAX_ID), "limit": max(0, limit)}
+        # Who asks this asks it regularly, and compares leases with the clock.
+        self._links().read(self._clock.measure)
         return [record_of(row) for row in self._fetch(self._statements.abandoned(), wanted)]
 
     def _fetch(self, statement: Statement, wanted: Mapping[str, Any]) -> Sequence[Values]:
