@@ -113,7 +113,7 @@ def test_an_order_about_a_request_that_another_changes_waits_and_finds_the_outco
 def _wait_until_someone_waits_for_a_lock(url: str, thread: threading.Thread) -> None:
     """PostgreSQL has no event for it: it can only be asked."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    question = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%FOR UPDATE%%'"
+    question = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%bgrs_request%%'"
     with engine.connect() as connection:
         while not connection.exec_driver_sql(question).scalar():
             assert thread.is_alive(), "it did not wait"

@@ -1,0 +1,87 @@
+"""A theatre for crashes: servers on one store, an application that writes down its starts, and a hand to let it go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from servers import Server, serve
+
+APPS = Path(__file__).parent / "apps"
+KINDS = {"asgi": ("uvicorn", "oracle:asgi_app"), "wsgi": ("waitress", "oracle:wsgi_app")}
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Theatre:
+    """One store, and what the application wrote down."""
+
+    gateway: str
+    folder: Path
+
+    @contextmanager
+    def server(self, **settings: str) -> Iterator[Server]:
+        """A server on the store. Settings are variables without their `BGRS_`."""
+        kind, target = KINDS[self.gateway]
+        env = {f"BGRS_{name.upper()}": value for name, value in settings.items()}
+        env |= {"ORACLE_STARTS": str(self.folder / "starts"), "ORACLE_GO": str(self.folder / "go")}
+        with serve(kind, target, folder=APPS, data_dir=self.folder / "data", env=env) as server:
+            # A WSGI server has no startup to tell of: the first look at one of our routes opens the service.
+            assert call(server, "GET", "/bgrs").status_code == 200
+            yield server
+
+    def starts(self, rid: str) -> list[int]:
+        """The attempts at which the application was started for a request."""
+        file = self.folder / "starts"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [int(attempt) for found, attempt in (line.split() for line in lines) if found == rid]
+
+    def let_go(self, path: str) -> None:
+        """Let the work of a path come to its end, now and whenever it is started again."""
+        (self.folder / "go" / path.strip("/")).touch()
+
+    def until_started(self, rid: str, times: int = 1) -> None:
+        """Return when the application was started so many times for a request."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(self.starts(rid)) < times:
+            assert time.monotonic() < deadline, f"{rid} was not started {times} times"
+            time.sleep(0.01)
+
+
+def call(server: Server, method: str, path: str) -> httpx.Response:
+    return httpx.request(method, server.url + path, timeout=60, trust_env=False)
+
+
+def ask(server: Server, method: str, path: str) -> str:
+    response = call(server, method, f"{path}?bgrs=yes")
+    assert response.status_code == 202, response.text
+    rid: str = response.json()["request"]
+    return rid
+
+
+def document(server: Server, rid: str, wait_seconds: float = 0) -> dict[str, Any]:
+    response = call(server, "GET", f"/bgrs/{rid}?wait_for={wait_seconds}")
+    assert response.status_code == 200, response.text
+    [found] = response.json()
+    assert isinstance(found, dict)
+    return found
+
+
+def until(server: Server, rid: str, *statuses: str) -> dict[str, Any]:
+    """The status document, as soon as it has one of these statuses. Each look is a long-poll."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = document(server, rid, wait_seconds=5)
+        if found["status_name"] in statuses:
+            return found
+        assert time.monotonic() < deadline, f"still {found}"
+
+
+def details(server: Server, rid: str) -> list[str]:
+    return [entry["details"] for entry in call(server, "GET", f"/bgrs/{rid}/details").json()]
