@@ -84,14 +84,17 @@ class BgrsMiddleware:
             await self.app(scope, receive, send)
             return
         head = head_from_scope(scope)
+        service: Service | None = None
         try:
             concern = self._doorway.concern(head)
             if concern is None:
                 await self.app(scope, receive, send)
                 return
             self._learn(scope)
-            service = await self._service()
-            caller = await self._caller(scope, head, service)
+            service = self._doorway.open_service or await self._service()
+            identify = self.settings.identify
+            identified = None if identify is None else await _settled(identify(scope))
+            caller = service.caller(identified, head)
             if isinstance(concern, Ask):
                 reply = await self._accept(scope, receive, head, concern, caller, service)
             else:
@@ -100,7 +103,7 @@ class BgrsMiddleware:
             return
         except BgrsError as error:
             reply = _problem(error, head)
-        await send_reply(reply, self._doorway.open_service, receive, send)
+        await send_reply(reply, service, receive, send)
 
     async def _accept(
         self, scope: Scope, receive: Receive, head: RequestHead, ask: Ask, caller: Caller, service: Service
@@ -124,11 +127,6 @@ class BgrsMiddleware:
             )
         )
 
-    async def _caller(self, scope: Scope, head: RequestHead, service: Service) -> Caller:
-        identify = self.settings.identify
-        identified = None if identify is None else await _settled(identify(scope))
-        return service.caller(identified, head)
-
     async def _service(self) -> Service:
         service = self._doorway.service
         if not service.is_open:
@@ -136,7 +134,7 @@ class BgrsMiddleware:
         return service
 
     def _learn(self, scope: Scope) -> None:
-        self._replayer.enter_through(scope.get("app"), asyncio.get_running_loop())
+        self._replayer.enter_through(_entrance(scope), asyncio.get_running_loop())
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._learn(scope)
@@ -157,14 +155,22 @@ class BgrsMiddleware:
             await asyncio.to_thread(service.close)
 
 
-def _as_entered(head: RequestHead, scope: Scope) -> RequestHead:
-    """The head as a replay must enter the application named in the scope, which may lie further out than we do.
+def _entrance(scope: Scope) -> Any:
+    """The outermost of what the scope names that leads to us, or None: the application, or a router around it.
 
-    Below a Starlette `Mount` the scope names the outer application, but `root_path` is already the mount's. (Where the
-    mounted application is one that names itself, it is its own endpoint, and `root_path` is right.)
+    Every Starlette application names itself in the scope, so below a mount `app` may be an inner one, while `router`
+    is always the outermost. Of an outermost application that is named no more, its own middleware is out of reach.
     """
-    app = scope.get("app")
-    if app is None or scope.get("endpoint") in (None, app) or "app_root_path" not in scope:
+    app, router = scope.get("app"), scope.get("router")
+    return app if app is None or router is None or getattr(app, "router", router) is router else router
+
+
+def _as_entered(head: RequestHead, scope: Scope) -> RequestHead:
+    """The head as a replay must enter by the entrance, which may lie further out than we do.
+
+    Below a Starlette `Mount`, `root_path` is the mount's; `app_root_path` is the one that the outermost application had.
+    """
+    if _entrance(scope) is None or "app_root_path" not in scope:
         return head
     return replace(head, gateway=(*head.gateway, ("root_path", scope["app_root_path"])))
 

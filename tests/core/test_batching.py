@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 from bgrs_middleware.batching import Batcher
@@ -56,3 +57,50 @@ def test_nothing_starts_before_the_first_job_and_nothing_is_taken_after_the_end(
     assert handled == [1]
     assert not batcher.put(2)
     assert threading.active_count() == before
+
+
+def test_what_an_event_loop_puts_in_during_one_turn_is_one_batch():
+    batches: list[list[int]] = []
+    handled = threading.Event()
+
+    def handle(jobs: list[int]) -> None:
+        batches.append(jobs)
+        handled.set()
+
+    batcher = Batcher("test", handle)
+
+    async def turn(numbers: range) -> None:
+        handled.clear()
+        batcher.put(numbers[0])
+        # Time enough for a thread that was woken by the first job.
+        assert not handled.wait(0.05)
+        for number in numbers[1:]:
+            batcher.put(number)
+        assert await asyncio.to_thread(handled.wait, 10)
+
+    async def turns() -> None:
+        await turn(range(10))
+        await turn(range(10, 20))
+
+    asyncio.run(turns())
+    batcher.close()
+    assert batches == [list(range(10)), list(range(10, 20))]
+
+
+def test_a_loop_that_ends_within_its_turn_takes_nothing_with_it():
+    for put_another in (True, False):
+        handled: list[int] = []
+        batcher = Batcher("test", handled.extend)
+        loop = asyncio.new_event_loop()
+
+        def put_and_stop(batcher: Batcher[int] = batcher, loop: asyncio.AbstractEventLoop = loop) -> None:
+            batcher.put(1)
+            loop.stop()
+
+        loop.call_soon(put_and_stop)
+        loop.run_forever()
+        loop.close()
+        if put_another:
+            batcher.put(2)
+        batcher.close()
+        assert handled == ([1, 2] if put_another else [1])

@@ -30,11 +30,12 @@ def head_from_scope(scope: Mapping[str, Any]) -> RequestHead:
         # Some servers leave the query in it.
         raw_path=raw_path.partition(b"?")[0],
         query=scope.get("query_string") or b"",
-        headers=tuple([(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]),
+        headers=tuple([(name.lower(), value) for name, value in scope["headers"]]),
         scheme=scope.get("scheme") or "http",
         http_version=scope.get("http_version") or "1.1",
-        client=(client[0], client[1]) if client else None,
-        server=(server[0], server[1]) if server else None,
+        # Some servers give the port as text.
+        client=(client[0], int(client[1])) if client else None,
+        server=(server[0], None if server[1] is None else int(server[1])) if server else None,
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from ..errors import Conflict, Gone
 from ..executors.base import Executor
 from ..ledger import Ledger
 from ..models import Cancel, Delete, ListQuery, Record, Retry, Status
+from ..progress import Run
 from ..protocol import replies
 from ..protocol.ask import read_wait
 from ..protocol.message import Reply, RequestHead
@@ -142,7 +144,7 @@ class Answers:
         if len(records) > page.page_size:
             records.pop()
             token = dump_token(self._page_secret, caller.identity, page.statuses, records[-1].id)
-        return replies.list_reply([self._runs.snapshot(record.rid) or record for record in records], token, head)
+        return replies.list_reply([self._as_known(record) for record in records], token, head)
 
     async def _cancel(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
         check_manageable(await self._record(route.rid), caller, self._settings)
@@ -173,8 +175,28 @@ class Answers:
                     self._drop_body(name)
         return replies.deleted()
 
+    def _as_known(self, record: Record) -> Record:
+        """A record as read, with what this process knows better."""
+        snapshot, ending = self._runs.snapshot(record.rid), self._runs.run_of(record.rid)
+        if snapshot is not None and not record.status.is_final:
+            return snapshot
+        return record if ending is None else _with_progress(record, ending)
+
     async def _record(self, rid: str) -> Record | None:
-        return self._runs.snapshot(rid) or await self._reader.get(rid)
+        snapshot = self._runs.snapshot(rid)
+        if snapshot is not None:
+            return snapshot
+        # Taken before the store is asked: while an outcome is being written, the store's progress is the older one.
+        ending = self._runs.run_of(rid)
+        record = await self._reader.get(rid)
+        return record if ending is None or record is None else _with_progress(record, ending)
+
+
+def _with_progress(record: Record, run: Run) -> Record:
+    """What a run has reported is never older than what the store says, as long as it runs."""
+    if not record.status.is_running:
+        return record
+    return replace(record, progress=run.progress, message=run.message, items=run.items)
 
 
 def _no_retry(record: Record) -> Conflict | Gone:

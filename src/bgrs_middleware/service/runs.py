@@ -95,6 +95,11 @@ class Runs:
         status = Status.CANCELLING if run.is_cancelled else active.record.status
         return replace(active.record, status=status, progress=run.progress, message=run.message, items=run.items)
 
+    def run_of(self, rid: str) -> Run | None:
+        """The run of a request whose outcome is not known to be written yet."""
+        active = self._active.get(rid)
+        return None if active is None else active.run
+
     def send_notes(self, rid: str) -> Sequence[Pending[None]]:
         """Write the details that a run of this process has reported so far, for who wants to read them now."""
         active = self._active.get(rid)

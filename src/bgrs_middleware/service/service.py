@@ -14,7 +14,7 @@ import threading
 from ..batching import Batcher
 from ..bodies import make_bodies
 from ..bodies.base import BodyReader
-from ..errors import BodyNotFound, SettingsError, StorageError
+from ..errors import BgrsError, BodyNotFound, StorageError
 from ..executors import make_executor
 from ..ledger import Ledger
 from ..protocol.message import Reply, RequestHead, StoredSlice
@@ -85,7 +85,7 @@ class Service:
                 self._store.open()
                 self._bodies.open()
                 self._keyring = make_keyring(settings)
-            except (StorageError, SettingsError):
+            except BgrsError:
                 self._store.close()
                 if self._lock is not None:
                     self._lock.release()

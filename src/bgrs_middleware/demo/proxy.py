@@ -1,0 +1,87 @@
+"""A small HTTP proxy that gives up: what stands in front of many an application, in a hundred lines.
+
+It passes one request per connection on and streams the answer back. Where the answer has not begun after
+`PATIENCE_SECONDS`, it answers 503 itself and hangs up, as gateways do after 30, 60 or 100 seconds. For the demo only:
+it serves one upstream, on loopback, and trusts both sides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+PATIENCE_SECONDS = 3.0
+PIECE_BYTES = 64 * 1024
+
+_BODY = f"error 503: the origin server did not answer within {PATIENCE_SECONDS:g} seconds\n".encode()
+_GIVEN_UP = (
+    b"HTTP/1.1 503 Service Unavailable\r\nServer: impatient-proxy\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Cache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
+)
+
+
+async def run_proxy(listener: socket.socket, upstream_port: int, stopped: asyncio.Event) -> None:
+    """Pass requests on until `stopped` is set.
+
+    Parameters:
+        listener: a bound socket; closed at the end.
+        upstream_port: where the application listens, on loopback.
+    """
+    open_connections: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "asyncio runs this as a task"
+        open_connections.add(task)
+        try:
+            await _pass_on(reader, writer, upstream_port)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # One side hung up, or sends no HTTP; there is nobody to tell.
+        except asyncio.CancelledError:
+            pass  # The proxy stops. Python 3.11 would report a handler that ends as cancelled as a fault.
+        finally:
+            writer.close()
+            open_connections.discard(task)
+
+    server = await asyncio.start_server(connected, sock=listener)
+    await stopped.wait()
+    server.close()
+    for task in tuple(open_connections):
+        task.cancel()
+    await asyncio.gather(*open_connections, return_exceptions=True)
+
+
+async def _pass_on(client: asyncio.StreamReader, back: asyncio.StreamWriter, upstream_port: int) -> None:
+    head = await client.readuntil(b"\r\n\r\n")
+    answer, on = await asyncio.open_connection("127.0.0.1", upstream_port)
+    sending = asyncio.create_task(_send(head, client, on))
+    try:
+        try:
+            piece = await asyncio.wait_for(answer.read(PIECE_BYTES), PATIENCE_SECONDS)
+        except TimeoutError:
+            piece = _GIVEN_UP
+        while piece:
+            back.write(piece)
+            await back.drain()
+            piece = b"" if piece is _GIVEN_UP else await answer.read(PIECE_BYTES)
+    finally:
+        on.close()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+async def _send(head: bytes, client: asyncio.StreamReader, on: asyncio.StreamWriter) -> None:
+    """Send the request on, with its body, for as long as the client sends."""
+    with contextlib.suppress(OSError):
+        on.write(_closing(head))
+        while piece := await client.read(PIECE_BYTES):
+            on.write(piece)
+            await on.drain()
+
+
+def _closing(head: bytes) -> bytes:
+    """The head of a request, such that the connection ends with the answer: one connection, one request."""
+    request_line, *fields = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    kept = [field for field in fields if not field.lower().startswith((b"connection:", b"keep-alive:"))]
+    return b"\r\n".join([request_line, *kept, b"Connection: close", b"\r\n"])
