@@ -7,28 +7,15 @@ from dataclasses import replace
 import pytest
 
 from bgrs_middleware.errors import NotAllowed, NotAuthenticated, NotFound
-from bgrs_middleware.models import Record, Status
 from bgrs_middleware.protocol.message import RequestHead
 from bgrs_middleware.sealing import Keyring
 from bgrs_middleware.service.callers import Caller, caller_of, check_authorized, check_manageable, check_readable
 from bgrs_middleware.settings import Settings
+from protocol.samples import record
 
 OLD, NEW = "o" * 32, "n" * 32
 ANONYMOUS = Caller(identity=None)
-RECORD = Record(
-    id=1,
-    rid="0" * 32,
-    owner="ada",
-    method="GET",
-    name="/",
-    type="GET",
-    status=Status.RUNNING,
-    created_at=1.0,
-    queued_at=1.0,
-    updated_at=1.0,
-    max_run_seconds=60.0,
-    retention_days=30.0,
-)
+RECORD = record(owner="ada")
 
 
 def head(authorization: bytes | None = None) -> RequestHead:
@@ -98,11 +85,11 @@ def test_who_is_known_by_credentials_stays_the_owner_when_keys_are_rotated():
     before = caller_of(None, head(b"Bearer ada"), Keyring([OLD]))
     after = caller_of(None, head(b"Bearer ada"), Keyring([NEW, OLD]))
     other = caller_of(None, head(b"Bearer bob"), Keyring([NEW, OLD]))
-    record = replace(RECORD, owner=before.identity)
+    theirs = replace(RECORD, owner=before.identity)
     assert before.identity != after.identity
-    assert check_manageable(record, after, Settings()) is record
+    assert check_manageable(theirs, after, Settings()) is theirs
     with pytest.raises(NotAllowed):
-        check_manageable(record, other, Settings())
+        check_manageable(theirs, other, Settings())
 
 
 READERS = {
@@ -132,8 +119,8 @@ def test_reading_follows_the_access_and_managing_is_the_owners(access, identity)
 
 @pytest.mark.parametrize("access", ["link", "authenticated", "owner"])
 def test_an_anonymous_ones_request_is_managed_by_whoever_has_the_id(access):
-    record = replace(RECORD, owner=None)
-    assert check_manageable(record, ANONYMOUS, Settings(access=access)) is record
+    theirs = replace(RECORD, owner=None)
+    assert check_manageable(theirs, ANONYMOUS, Settings(access=access)) is theirs
 
 
 def test_what_does_not_exist_is_not_found():

@@ -6,23 +6,11 @@ import threading
 from dataclasses import replace
 
 from bgrs_middleware.errors import StoreUnavailable
-from bgrs_middleware.models import Record, Status
+from bgrs_middleware.models import Status
 from bgrs_middleware.waiting import Waiting
+from protocol.samples import record
 
-RECORD = Record(
-    id=1,
-    rid="0" * 32,
-    owner=None,
-    method="GET",
-    name="/",
-    type="GET",
-    status=Status.RUNNING,
-    created_at=1.0,
-    queued_at=1.0,
-    updated_at=1.0,
-    max_run_seconds=60.0,
-    retention_days=30.0,
-)
+RECORD = record(status=Status.RUNNING)
 
 
 def nothing(rids):
