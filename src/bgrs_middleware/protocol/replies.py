@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from ..errors import BadRequest, Conflict, Gone, NoResponse, Refusal
@@ -43,7 +44,8 @@ def accepted(
         base_url: absolute URL of the application's root, percent-encoded, without a slash at the end.
     """
     url = _ascii(f"{base_url}{settings.path.rstrip('/')}/{rid}")
-    body = to_json({"request" if rule is None else rule.id_field: rid})
+    # A rid is hex and needs no escaping.
+    body = b'{%s: "%s"}' % (_as_key("request" if rule is None else rule.id_field), rid.encode("ascii"))
     headers: list[tuple[bytes, bytes]] = [
         *_json_headers(body),
         (b"location", url + b"/result"),
@@ -54,6 +56,11 @@ def accepted(
     if by_prefer:
         headers.append((b"preference-applied", b"respond-async"))
     return Reply(status=202, headers=tuple(headers), body=body)
+
+
+@lru_cache(maxsize=64)
+def _as_key(id_field: str) -> bytes:
+    return to_json(id_field)
 
 
 def status_reply(record: Record, head: RequestHead) -> Reply:

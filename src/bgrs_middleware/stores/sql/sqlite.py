@@ -86,6 +86,8 @@ def prepare(connection: Connection, *, writer: bool, busy_seconds: float) -> Non
         "fullfsync = ON",
         "secure_delete = ON",
         f"cache_size = -{32 * 1024}",
+        # An INSERT of many rows keeps a journal of its own, which would be a file made and removed each time.
+        "temp_store = MEMORY",
         "wal_autocheckpoint = 1000",
         f"journal_size_limit = {64 * MIB}",
     ]

@@ -51,8 +51,7 @@ class SqlTransaction(Transaction):
         queue = self._queue_for(orders)
         outcomes = [queue.admit(order) for order in orders]
         rows = [new_row(order) for order, outcome in zip(orders, outcomes, strict=True) if outcome is Added.ADDED]
-        if rows:
-            self._statements.insert_request(tuple(rows[0])).run_many(self._connection, rows)
+        self._statements.insert_requests(self._connection, rows)
         return outcomes
 
     def _queue_for(self, orders: Sequence[Add]) -> Queue:
