@@ -8,7 +8,7 @@ import pytest
 
 from bgrs_middleware.models import Captured, Headers
 from bgrs_middleware.protocol.message import Reply, StoredSlice
-from bgrs_middleware.protocol.result import result_reply
+from bgrs_middleware.protocol.result import answer_reply, result_reply
 from protocol.samples import RID, captured, finished, request_head, value
 
 BODY = b"0123456789"
@@ -212,3 +212,19 @@ def test_an_empty_body_has_nothing_to_run() -> None:
 def test_what_is_boxed_in_is_a_download_and_keeps_its_file_name(theirs: list[bytes], ours: bytes) -> None:
     headers = ((b"content-type", b"text/html"), *((b"content-disposition", line) for line in theirs))
     assert value(served(captured(BODY, headers=headers)), b"content-disposition") == ours
+
+
+def test_the_answer_to_who_waited_is_the_response_itself_and_its_id() -> None:
+    page = ((b"content-type", b"text/html"), (b"cache-control", b"max-age=60"), (b"x-a", b"1"), (b"x-a", b"2"))
+    reply = answer_reply(finished(), captured(b"<p>", headers=page))
+    assert reply.headers == (*page, (b"bgrs-request", RID.encode()), (b"content-length", b"3"))
+    assert (reply.status, reply.body) == (200, b"<p>")
+
+
+def test_the_answer_to_who_waited_has_the_length_that_its_body_has() -> None:
+    stored = captured(b"7 bytes", headers=((b"content-length", b"007"),), body_name="a.body")
+    reply = answer_reply(finished(), stored)
+    assert reply.headers[0] == (b"content-length", b"7")
+    assert reply.body == StoredSlice(body_name="a.body", offset=0, length=7)
+    empty = answer_reply(finished(), captured(b"", status=204, headers=((b"content-length", b"0"),)))
+    assert (empty.status, empty.headers, empty.body) == (204, ((b"bgrs-request", RID.encode()),), b"")

@@ -61,6 +61,19 @@ def result_reply(record: Record, captured: Captured, head: RequestHead) -> Reply
     return _whole_or_part(record, captured, head, headers)
 
 
+def answer_reply(record: Record, captured: Captured) -> Reply:
+    """Return the captured response itself, to the caller who waited for it: only `Bgrs-Request` is added.
+
+    It is the answer to the request that was asked, at that request's own URL, and no more dangerous there than the
+    application's direct answer.
+    """
+    headers = with_field(captured.headers, b"bgrs-request", record.rid.encode("ascii"))
+    if captured.status in _WITHOUT_BODY or captured.status < 200:
+        return Reply(status=captured.status, headers=without_fields(headers, (b"content-length",)))
+    headers = with_field(headers, b"content-length", b"%d" % captured.length)
+    return Reply(status=captured.status, headers=headers, body=_slice_of(captured, 0, captured.length))
+
+
 def _whole_or_part(record: Record, captured: Captured, head: RequestHead, headers: Headers) -> Reply:
     etag = first_field(headers, b"etag") or b'"%s"' % captured.sha256.encode("ascii")
     headers = with_field(with_field(headers, b"etag", etag), b"accept-ranges", b"bytes")
@@ -91,8 +104,10 @@ def _part(record: Record, captured: Captured, head: RequestHead, etag: bytes) ->
 
 
 def _body(captured: Captured, head: RequestHead, offset: int, length: int) -> bytes | StoredSlice:
-    if head.method == "HEAD":
-        return b""
+    return b"" if head.method == "HEAD" else _slice_of(captured, offset, length)
+
+
+def _slice_of(captured: Captured, offset: int, length: int) -> bytes | StoredSlice:
     if captured.body_name is not None:
         return StoredSlice(body_name=captured.body_name, offset=offset, length=length)
     return (captured.inline or b"")[offset : offset + length]

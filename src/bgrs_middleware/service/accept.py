@@ -15,6 +15,7 @@ from ..protocol.ask import Ask
 from ..protocol.message import Reply, RequestHead
 from ..protocol.replayed import name_of, replayed_head, type_of
 from ..protocol.replies import accepted, retry_after_seconds
+from ..protocol.result import answer_reply
 from ..protocol.stored import dump
 from ..protocol.urls import base_url
 from ..sealing import Keyring
@@ -98,7 +99,7 @@ class Acceptance:
         if waiter is not None:
             record = await self._answers.wait_until_final(rid, waiter)
             if record is not None and record.status.is_final:
-                return await self._answers.result_of(record, _plainly(head))
+                return answer_reply(record, await self._answers.captured_of(record))
             if record is not None:
                 retry_after = retry_after_seconds(record, time.time())
         return accepted(
@@ -146,10 +147,3 @@ def _check(added: Added) -> None:
         raise QueueFull("The queue is full: too many background requests are waiting. Send this one again later.")
     if added is Added.CALLER_QUEUE_FULL:
         raise CallerQueueFull("Too many of your background requests are waiting. Send this one again later.")
-
-
-def _plainly(head: RequestHead) -> RequestHead:
-    """A plain GET: the one who waits for the answer itself gets it whole, whatever its own conditional headers say."""
-    return RequestHead(
-        method="GET", path=head.path, root_path=head.root_path, raw_path=head.raw_path, query=b"", headers=()
-    )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..errors import Conflict, Gone
 from ..executors.base import Executor
 from ..ledger import Ledger
-from ..models import Cancel, Delete, ListQuery, Record, Retry, Status
+from ..models import Cancel, Captured, Delete, ListQuery, Record, Retry, Status
 from ..progress import Run
 from ..protocol import replies
 from ..protocol.ask import read_wait
@@ -81,14 +81,16 @@ class Answers:
             record = await self._record(rid)
         return record
 
-    async def result_of(self, record: Record, head: RequestHead) -> Reply:
-        """The captured response of a request that has ended, or the error that stands for it."""
-        if record.status is not Status.FINISHED:
-            raise replies.no_response(record)
-        captured = await self._reader.captured(record.rid)
+    async def captured_of(self, record: Record) -> Captured:
+        """The captured response of a request that has ended.
+
+        Raises:
+            Refusal: there is none; it says why.
+        """
+        captured = await self._reader.captured(record.rid) if record.status is Status.FINISHED else None
         if captured is None:
             raise replies.no_response(record)
-        return result_reply(record, captured, head)
+        return captured
 
     async def _status(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
         wait_seconds = read_wait(head, self._settings, 0.0)
@@ -121,7 +123,7 @@ class Answers:
             if waiter is not None:
                 waiter.close()
         if record.status.is_final:
-            return await self.result_of(record, head)
+            return result_reply(record, await self.captured_of(record), head)
         return replies.not_ready(record, head, replies.retry_after_seconds(record, time.time()))
 
     async def _details(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
