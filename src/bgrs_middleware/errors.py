@@ -130,7 +130,16 @@ class DiskFull(Unavailable):
 
 
 class StorageError(BgrsError):
-    """The store or the bodies failed; the driver's error is the cause."""
+    """The store or the bodies failed; the driver's error is the cause.
+
+    Parameters:
+        message: for the log.
+        reason: one sentence that a client may read, without a driver's words, paths or names; None tells them nothing.
+    """
+
+    def __init__(self, message: str = "", *, reason: str | None = None) -> None:
+        super().__init__(message or reason or "")
+        self.reason = reason
 
 
 class StoreUnavailable(StorageError):

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import dropwhile
 from typing import TypeVar
 
-from doors.answer import Sent
 from hypothesis import strategies as st
+
+from doors.answer import Sent
 
 from .plan import HEADER, Declares, Plan, Raises, Way, filler
 
@@ -80,8 +81,9 @@ class Case:
 
 METHODS = ("GET", "GET", "POST", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "PURGE")
 PATH_SEGMENTS = (
-    "", ".", "..", "a", "items", "42", "%2F", "a%2Fb", "%C3%A9t%C3%A9", "%E6%97%A5%E6%9C%AC", "%20", "a+b", "a%2Bb", "%25",
-    "%252F", "%3F", "%23", ";v=1", "a,b", "@x:y", "bgrs", "bgrsx", "%62grs", "%FF", "~user", "(1)", "*", "'", "index.html",
+    "", ".", "..", "a", "items", "42", "%2F", "a%2Fb", "%C3%A9t%C3%A9", "%E6%97%A5%E6%9C%AC", "%20", "a+b", "a%2Bb",
+    "%25", "%252F", "%3F", "%23", ";v=1", "a,b", "@x:y", "bgrs", "bgrsx", "%62grs", "%FF", "~user", "(1)", "*", "'",
+    "index.html",
 )  # fmt: skip
 QUERY_SEGMENTS = (
     "", "a=1", "a=2", "a=", "a", "=", "=b", "a=b=c", "a=1;b=2", "q=%C3%A9", "q=%E9", "q=%FF%FE", "q=a+b", "q=a%20b",
@@ -98,7 +100,8 @@ REQUEST_HEADERS = (
     ("Range", "bytes=0-3"), ("If-Range", '"abc"'), ("If-None-Match", "*"), ("If-None-Match", '"abc", W/"d"'),
     ("If-Modified-Since", "Sat, 29 Oct 1994 19:43:31 GMT"), ("If-Match", "*"), ("Prefer", "handling=lenient"),
     ("Prefer", 'return=minimal, x="a, respond-async"'), ("User-Agent", "curl/8.5.0"), ("Referer", "https://a.example/?b"),
-    ("X-Forwarded-For", "192.0.2.1, 192.0.2.2"), ("X-Forwarded-Proto", "https"), ("Forwarded", "for=192.0.2.1;proto=https"),
+    ("X-Forwarded-For", "192.0.2.1, 192.0.2.2"), ("X-Forwarded-Proto", "https"),
+    ("Forwarded", "for=192.0.2.1;proto=https"),
     ("Origin", "https://app.example"), ("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ("X-Empty", ""), ("X-Twice", "one"), ("X-Twice", "two"), ("X-High", "caf\xe9"), ("x-lower", "a\tb"),
 )  # fmt: skip
@@ -121,12 +124,12 @@ HOP_BY_HOP = (
 UNSENDABLE = (("Bad Name", "1"), ("X-Injected", "a\r\nSet-Cookie: b=1"), ("X-Nul", "a\0b"), ("X(Y)", "1"))
 CONTENT_TYPES = (
     "text/plain", "text/plain; charset=utf-8", "application/json", "text/csv", "text/html; charset=utf-8",
-    "image/svg+xml", "application/pdf", "application/octet-stream", "TEXT/HTML", "application/xhtml+xml", "text/javascript",
-    "image/png", "application/problem+json",
+    "image/svg+xml", "application/pdf", "application/octet-stream", "TEXT/HTML", "application/xhtml+xml",
+    "text/javascript", "image/png", "application/problem+json",
 )  # fmt: skip
 STATUSES = (200,) * 12 + (
-    201, 202, 203, 204, 205, 206, 299, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 409, 410, 412, 413, 418, 422,
-    429, 451, 500, 501, 502, 503, 504, 599,
+    201, 202, 203, 204, 205, 206, 299, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 409, 410, 412, 413, 418,
+    422, 429, 451, 500, 501, 502, 503, 504, 599,
 )  # fmt: skip
 BODY_SIZES = (0, 0, 0, 0, 1, 2, 17, 100, 1000, 5000)
 ODD_BODY_SIZES = (65_535, 65_536, 65_537, 200_000, MIB, 4 * MIB)

@@ -31,10 +31,7 @@ RUN_BY_BROWSERS = re.compile(rb"html|svg|xml|pdf|javascript")
 def kept(headers: tuple[Pair, ...]) -> list[Pair]:
     """The headers that a captured response keeps, names in lower case."""
     named = {
-        name.strip().lower()
-        for key, value in headers
-        if key.lower() == b"connection"
-        for name in value.split(b",")
+        name.strip().lower() for key, value in headers if key.lower() == b"connection" for name in value.split(b",")
     }
     return [
         (name.lower(), value)

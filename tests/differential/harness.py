@@ -12,13 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from doors.answer import Answer, Sent, sent
-from doors.asgi_gateway import AsgiGateway, LoopThread
-from doors.wsgi_gateway import WsgiGateway, close_service
-
 from bgrs_middleware.asgi import BgrsMiddleware as AsgiMiddleware
 from bgrs_middleware.settings import Settings
 from bgrs_middleware.wsgi import BgrsMiddleware as WsgiMiddleware
+from doors.answer import Answer, Sent, sent
+from doors.asgi_gateway import AsgiGateway, LoopThread
+from doors.wsgi_gateway import WsgiGateway, close_service
 
 from .cases import FILE_SIZES, Case
 from .compare import assert_equal

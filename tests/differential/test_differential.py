@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from .apps import raw_asgi, raw_wsgi, with_django, with_fastapi, with_flask, with_starlette
-from .cases import CASES_PER_EXAMPLE, HOP_BY_HOP, UNSENDABLE, cases
+from .cases import CASES_PER_EXAMPLE, HOP_BY_HOP, UNSENDABLE, Case, cases
 from .harness import AsgiHarness, Harness, WsgiHarness, make_files
 
 CASES = 2_000
@@ -26,9 +26,7 @@ MAKERS: dict[str, Callable[[str, Path], Harness]] = {
     "FastAPI": lambda folder, data_dir: AsgiHarness(with_fastapi.make_app(folder), data_dir),
     "raw WSGI": lambda folder, data_dir: WsgiHarness(raw_wsgi.app, data_dir),
     "Flask": lambda folder, data_dir: WsgiHarness(with_flask.make_app(folder), data_dir),
-    "Django": lambda folder, data_dir: WsgiHarness(
-        with_django.make_wsgi(folder), data_dir, reads_chunked=False
-    ),
+    "Django": lambda folder, data_dir: WsgiHarness(with_django.make_wsgi(folder), data_dir, reads_chunked=False),
     "Django's ASGI": lambda folder, data_dir: AsgiHarness(with_django.make_asgi(folder), data_dir),
 }
 # What a framework refuses to send itself is drawn only for those that pass it on.
@@ -51,7 +49,13 @@ def _quietly() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.usefixtures("_quietly")
+@pytest.fixture
+def _django() -> Iterator[None]:
+    with with_django.in_force():
+        yield
+
+
+@pytest.mark.usefixtures("_quietly", "_django")
 @pytest.mark.parametrize("name", MAKERS)
 def test_the_captured_answer_is_the_plain_one(
     name: str, tmp_path: Path, record_property: Callable[[str, object], None]
@@ -69,7 +73,7 @@ def test_the_captured_answer_is_the_plain_one(
         suppress_health_check=list(HealthCheck),
     )
     @given(st.lists(cases(extra_headers=EXTRA_HEADERS[name]), min_size=CASES_PER_EXAMPLE, max_size=CASES_PER_EXAMPLE))
-    def check(drawn: list) -> None:
+    def check(drawn: list[Case]) -> None:
         nonlocal count
         harness.run(drawn)
         count += len(drawn)

@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from differential.apps import raw_asgi, raw_wsgi
-
 from bgrs_middleware import cancelled, current_request, report_item, report_progress, track
+from differential.apps import raw_asgi, raw_wsgi
 
 from .stage import Stage
 

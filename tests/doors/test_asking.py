@@ -27,14 +27,18 @@ def test_the_same_marker_twice_is_accepted(door: Door) -> None:
     assert door.get("/items?bgrs=yes&bgrs=1").status == 202
 
 
-@pytest.mark.parametrize("query", ["", "?bgrs=no", "?bgrs=0", "?bgrs=false", "?bgrs=NO", "?a=bgrs", "?bgrsx=yes", "?x=bgrs=yes"])
+@pytest.mark.parametrize(
+    "query", ["", "?bgrs=no", "?bgrs=0", "?bgrs=false", "?bgrs=NO", "?a=bgrs", "?bgrsx=yes", "?x=bgrs=yes"]
+)
 def test_an_ordinary_request_is_answered_by_the_application(door: Door, query: str) -> None:
     answer = door.get(f"/items{query}")
     assert answer.status == 200
     assert answer.json()["query"] == query.removeprefix("?")
 
 
-@pytest.mark.parametrize("query", ["bgrs=", "bgrs", "bgrs=maybe", "bgrs=2", "bgrs=yes&bgrs=no", "bgrs=%FF", "bgrs=+yes"])
+@pytest.mark.parametrize(
+    "query", ["bgrs=", "bgrs", "bgrs=maybe", "bgrs=2", "bgrs=yes&bgrs=no", "bgrs=%FF", "bgrs=+yes"]
+)
 def test_a_marker_without_a_meaning_is_refused(door: Door, query: str) -> None:
     answer = door.get(f"/items?{query}")
     assert is_bad_request(answer, "bgrs")
@@ -117,7 +121,9 @@ def test_prefer_asks_for_the_background_and_is_said_to_be_applied(door: Door, li
     assert answer.header("preference-applied") == "respond-async"
 
 
-@pytest.mark.parametrize("line", ["wait=5", "handling=lenient", "respond-asynchronously", 'x="respond-async"', "respond-async=no"])
+@pytest.mark.parametrize(
+    "line", ["wait=5", "handling=lenient", "respond-asynchronously", 'x="respond-async"', "respond-async=no"]
+)
 def test_other_preferences_ask_for_nothing(door: Door, line: str) -> None:
     assert door.get("/items", [("Prefer", line)]).status == 200
 

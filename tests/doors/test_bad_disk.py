@@ -1,7 +1,6 @@
 """A disk that is full, read-only or locked: 503 with a reason, nothing half-recorded, and recovery by itself.
 
-SQLite's errors are its own: a page limit makes it say that the disk is full, permissions that it is read-only, another
-connection that it is locked. Where no disk of a test could be filled, the system call says so.
+How a test comes by such a disk is told in `bad_disks.py`.
 """
 
 from __future__ import annotations
@@ -9,48 +8,20 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import stat
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, event
 
 from bgrs_middleware.stores.sql import SqlStore
 
 from .answer import Answer
+from .bad_disks import SmallDisk, body_files, is_unavailable, no_space_for_bodies, read_only, rows, url_of
 from .door import Door
 
 BODY_IN_A_ROW = b"x" * 50_000
 BODY_IN_A_FILE = b"x" * 500_000
-NOBODY = 65_534
 MAX_TRIES = 100_000
-
-
-def rows(data_dir: Path) -> int:
-    """How many requests are recorded, read past the middleware."""
-    with closing(sqlite3.connect(data_dir / "bgrs.sqlite3")) as connection:
-        count: int = connection.execute("SELECT count(*) FROM bgrs_request").fetchone()[0]
-        return count
-
-
-def body_files(data_dir: Path) -> list[str]:
-    return [name for _, _, names in os.walk(data_dir / "bodies") for name in names]
-
-
-def is_unavailable(answer: Answer) -> bool:
-    """A 503 that says why and when to come back, and shows no path."""
-    assert answer.status == 503, answer
-    assert answer.header("content-type") == "application/problem+json"
-    assert int(answer.header("retry-after") or 0) > 0
-    detail = answer.json()["detail"]
-    return len(detail) > 20 and "/" not in detail
-
-
-def url_of(data_dir: Path) -> str:
-    data_dir.mkdir(mode=0o700, exist_ok=True)
-    return f"sqlite:///{data_dir}/bgrs.sqlite3"
 
 
 # Locked.
@@ -63,11 +34,11 @@ def test_a_locked_database_is_a_503_and_over_when_the_lock_is(open_door, data_di
     with closing(sqlite3.connect(data_dir / "bgrs.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         for body in (b"", BODY_IN_A_ROW, BODY_IN_A_FILE):
-            assert is_unavailable(door.call("POST", "/items?bgrs=yes", [], body))
+            assert is_unavailable(door.call("POST", "/items?bgrs=yes", [], body), "locked")
         # Reading goes on, and so do ordinary requests.
         assert door.get(f"/bgrs/{first}/result").status == 200
         assert door.call("POST", "/items", [], b"x").status == 200
-        assert is_unavailable(door.call("DELETE", f"/bgrs/{first}"))
+        assert is_unavailable(door.call("DELETE", f"/bgrs/{first}"), "locked")
         other.execute("ROLLBACK")
     assert rows(data_dir) == 1
     assert door.result(door.ask("/items", method="POST", body=BODY_IN_A_FILE)).status == 200
@@ -81,7 +52,7 @@ def test_an_outcome_that_cannot_be_written_is_written_when_the_lock_is_over(open
     with closing(sqlite3.connect(data_dir / "bgrs.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         door.release("a")
-        assert is_unavailable(door.get("/items?bgrs=yes"))
+        assert is_unavailable(door.get("/items?bgrs=yes"), "locked")
         other.execute("ROLLBACK")
     assert door.ended(rid)["status_name"] == "finished"
     assert door.stage.seen == ["answered"]
@@ -93,43 +64,13 @@ def test_a_database_that_is_locked_at_the_start_does_not_stop_the_application(op
         other.execute("BEGIN EXCLUSIVE")
         door = open_door(store=SqlStore(url_of(data_dir), busy_seconds=0.05))
         assert door.get("/items").status == 200
-        assert is_unavailable(door.get("/items?bgrs=yes"))
-        assert is_unavailable(door.get("/bgrs"))
+        assert is_unavailable(door.get("/items?bgrs=yes"), "locked")
+        assert is_unavailable(door.get("/bgrs"), "locked")
         other.execute("ROLLBACK")
     assert door.result(door.ask("/items")).status == 200
 
 
 # Full.
-
-
-class SmallDisk:
-    """A database that may not grow, until it may, whichever connection wants it to."""
-
-    ROOM = 1_000_000
-
-    def __init__(self, data_dir: Path) -> None:
-        self.engine = create_engine(url_of(data_dir))
-        self._pages = self.ROOM
-        self._connections: list[sqlite3.Connection] = []
-        event.listen(self.engine, "connect", lambda connection, _: self._connected(connection))
-
-    def fill(self) -> None:
-        """As small as it is now; SQLite takes no limit below that."""
-        self._limit(1)
-
-    def make_room(self) -> None:
-        self._limit(self.ROOM)
-
-    def _connected(self, connection: sqlite3.Connection) -> None:
-        self._connections.append(connection)
-        connection.execute(f"PRAGMA max_page_count = {self._pages}").close()
-
-    def _limit(self, pages: int) -> None:
-        self._pages = pages
-        for connection in self._connections:
-            # One that failed was closed, and another took its place.
-            with suppress(sqlite3.ProgrammingError):
-                connection.execute(f"PRAGMA max_page_count = {pages}").close()
 
 
 def test_a_full_database_is_a_503_and_over_when_there_is_room(open_door, data_dir: Path) -> None:
@@ -138,7 +79,7 @@ def test_a_full_database_is_a_503_and_over_when_there_is_room(open_door, data_di
     door.ended(door.ask("/items"))
     disk.fill()
     for _ in range(3):
-        assert is_unavailable(door.call("POST", "/items?bgrs=yes", [], BODY_IN_A_ROW))
+        assert is_unavailable(door.call("POST", "/items?bgrs=yes", [], BODY_IN_A_ROW), "full")
     assert rows(data_dir) == 1
     disk.make_room()
     assert door.result(door.ask("/items", method="POST", body=BODY_IN_A_ROW)).status == 200
@@ -152,27 +93,10 @@ def test_a_response_that_the_full_database_cannot_take_is_kept_until_it_can(open
     door.stage.gate("a").wait_until_reached()
     disk.fill()
     door.release("a")
-    assert is_unavailable(door.call("POST", "/items?bgrs=yes", [], BODY_IN_A_ROW))
+    assert is_unavailable(door.call("POST", "/items?bgrs=yes", [], BODY_IN_A_ROW), "full")
     disk.make_room()
     answer = door.result(rid)
     assert (answer.status, len(answer.body)) == (200, 60_000)
-
-
-@contextmanager
-def no_space_for_bodies(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every write to a file of bodies finds the disk full."""
-    write = os.write
-
-    def full(fd: int, data: bytes) -> int:
-        status = os.fstat(fd)
-        ours = [entry.stat().st_ino for entry in os.scandir(data_dir / "bodies" / "incomplete")]
-        if stat.S_ISREG(status.st_mode) and status.st_ino in ours:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(fd, data)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
-        yield
 
 
 def test_a_body_that_the_disk_cannot_take_is_a_503_and_leaves_nothing(
@@ -182,7 +106,7 @@ def test_a_body_that_the_disk_cannot_take_is_a_503_and_leaves_nothing(
     door.ended(door.ask("/items"))
     with no_space_for_bodies(data_dir, monkeypatch):
         for chunked in (False, True):
-            assert is_unavailable(door.call("POST", "/items?bgrs=yes", [], BODY_IN_A_FILE, chunked=chunked))
+            assert is_unavailable(door.call("POST", "/items?bgrs=yes", [], BODY_IN_A_FILE, chunked=chunked), "full")
         assert body_files(data_dir) == []
         # A small one needs no file.
         small = door.ask("/items", method="POST", body=b"x")
@@ -224,9 +148,9 @@ def test_at_its_floor_the_disk_takes_nothing_and_then_again(
     door.ended(first)
     free_bytes = 1024**3
     answer = until(door, 503)
-    assert is_unavailable(answer)
+    assert is_unavailable(answer, "full")
     recorded = rows(data_dir)
-    assert is_unavailable(door.call("POST", "/items?bgrs=yes", [], b"x"))
+    assert is_unavailable(door.call("POST", "/items?bgrs=yes", [], b"x"), "full")
     assert door.get("/items").status == 200
     assert door.get(f"/bgrs/{first}/result").status == 200
     assert rows(data_dir) == recorded
@@ -248,34 +172,6 @@ def until(door: Door, status: int) -> Answer:
 # Read-only.
 
 
-@contextmanager
-def without_roots_rights() -> Iterator[None]:
-    """As a user whom permissions hold for, where the tests run as root."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@contextmanager
-def read_only(folder: Path) -> Iterator[None]:
-    """The folder and all in it cannot be written."""
-    everything = [folder, *folder.rglob("*")]
-    modes = {path: path.stat().st_mode for path in everything}
-    for path in everything:
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    try:
-        with without_roots_rights():
-            yield
-    finally:
-        for path, mode in modes.items():
-            path.chmod(mode)
-
-
 @pytest.mark.parametrize("used_before", [False, True])
 def test_a_read_only_data_directory_is_a_503_until_it_can_be_written(
     open_door, tmp_path_factory: pytest.TempPathFactory, used_before: bool
@@ -292,8 +188,8 @@ def test_a_read_only_data_directory_is_a_503_until_it_can_be_written(
         earlier.close()
     with read_only(data_dir):
         door = open_door(data_dir=data_dir)
-        assert is_unavailable(door.get("/items?bgrs=yes"))
-        assert is_unavailable(door.get(f"/bgrs/{'0' * 32}"))
+        assert is_unavailable(door.get("/items?bgrs=yes"), "cannot be opened")
+        assert is_unavailable(door.get(f"/bgrs/{'0' * 32}"), "cannot be opened")
         assert door.get("/items").status == 200
     assert door.result(door.ask("/items", method="POST", body=BODY_IN_A_FILE)).status == 200
     assert rows(data_dir) == (2 if used_before else 1)
@@ -302,7 +198,7 @@ def test_a_read_only_data_directory_is_a_503_until_it_can_be_written(
 def test_a_data_directory_that_is_a_file_is_a_503(open_door, data_dir: Path) -> None:
     data_dir.write_text("not a folder")
     door = open_door()
-    assert is_unavailable(door.get("/items?bgrs=yes"))
+    assert is_unavailable(door.get("/items?bgrs=yes"), "cannot be opened")
     assert door.get("/items").status == 200
     data_dir.unlink()
     assert door.result(door.ask("/items")).status == 200
@@ -321,5 +217,5 @@ def test_a_disk_without_room_for_the_folder_of_bodies_is_a_503(
     with monkeypatch.context() as patch:
         patch.setattr(os, "mkdir", full)
         door = open_door()
-        assert is_unavailable(door.get("/items?bgrs=yes"))
+        assert is_unavailable(door.get("/items?bgrs=yes"), "full")
     assert door.result(door.ask("/items")).status == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,13 @@ BEN = [("Authorization", "Bearer ben")]
 NOBODY: list[tuple[str, str]] = []
 
 
-def header_of(gateway, name: str) -> str | None:
+def header_of(gateway: Any, name: str) -> str | None:
     """A header of the scope or the environ that a callback is given."""
     if "headers" in gateway:
         found = [value.decode() for key, value in gateway["headers"] if key == name.encode()]
         return found[0] if found else None
-    return gateway.get("HTTP_" + name.upper().replace("-", "_"))
+    value: str | None = gateway.get("HTTP_" + name.upper().replace("-", "_"))
+    return value
 
 
 def by_header(gateway) -> str | None:
@@ -49,7 +51,9 @@ OF_AN_ENDED_ONE = [200, 409, 409, 204]
 @pytest.mark.parametrize(
     ("access", "for_nobody", "for_ben"), [("link", 200, 200), ("authenticated", 404, 200), ("owner", 404, 404)]
 )
-def test_reading_follows_access_and_managing_is_the_owners(open_door, access: str, for_nobody: int, for_ben: int) -> None:
+def test_reading_follows_access_and_managing_is_the_owners(
+    open_door, access: str, for_nobody: int, for_ben: int
+) -> None:
     door = open_door(access=access)
     rid = door.ask("/items", ANN)
     door.ended(rid, ANN)

@@ -112,7 +112,9 @@ def test_natifs_request_with_no_wait_is_answered_with_its_id(open_door) -> None:
     assert door.status(rid)["name"] == "/processing/invoice?wait_for=0"
 
 
-@pytest.mark.parametrize("path", ["/processing/results/{rid}", "/processing/{{workflow}}/{rid}", "/processing/invoice/{rid}"])
+@pytest.mark.parametrize(
+    "path", ["/processing/results/{rid}", "/processing/{{workflow}}/{rid}", "/processing/invoice/{rid}"]
+)
 def test_natifs_own_loop_ends_with_the_result(open_door, path: str) -> None:
     steps = Rule(path="/do/{steps:path}", methods=("POST",), id_field="processing_id", results_path="/do-results/{id}")
     door = open_door(rules=(RULE, steps))

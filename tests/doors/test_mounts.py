@@ -1,4 +1,4 @@
-"""Below a mount: routes, URLs and replays know where they are (`root_path`, `SCRIPT_NAME`), and find their way back in."""
+"""Below a mount: routes, URLs and replays know where they are (`root_path`, `SCRIPT_NAME`)."""
 
 from __future__ import annotations
 
@@ -132,7 +132,9 @@ def finished(call: Any, path: str) -> Answer:
 
 
 @pytest.mark.parametrize("path", ["/items/a", "/items/a%2Fb/%C3%A9", "/items/x?a=1&b=%20"])
-def test_a_mounted_asgi_application_is_replayed_where_it_is(mounted: tuple[AsgiGateway, str, dict[str, None]], path: str) -> None:
+def test_a_mounted_asgi_application_is_replayed_where_it_is(
+    mounted: tuple[AsgiGateway, str, dict[str, None]], path: str
+) -> None:
     gateway, prefix, passed = mounted
     plain = gateway.call("GET", prefix + path)
     assert plain.status == 200

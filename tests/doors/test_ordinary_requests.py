@@ -1,4 +1,4 @@
-"""Ordinary requests and other scopes are passed on untouched, and nothing starts before it is needed (issue's item 1)."""
+"""Ordinary requests and other scopes are passed on untouched, and nothing starts before it is needed."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_the_files_are_for_their_owner_alone(door: Door, data_dir: Path) -> None
         assert path.stat().st_mode & 0o777 == allowed, path
 
 
-FORKING = '''
+FORKING = """
 import os, sys
 sys.path[:0] = sys.argv[2:]
 from doors.applications import WsgiApplication
@@ -178,7 +178,7 @@ second = ask()
 assert middleware._doorway.service is service
 assert len({first, second, theirs}) == 3
 print("all answered")
-'''
+"""
 
 
 def test_a_forked_child_has_a_service_of_its_own(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def test_a_refusal_is_a_problem_with_the_four_members(door: Door) -> None:
 
 @pytest.mark.parametrize(
     "rid",
-    ["x", "0" * 31, "0" * 33, "A" * 32, "g" * 32, "0" * 31 + "%00", "%30" * 31 + "g", "0" * 31 + "\xe9", "..%2F" + "0" * 27,
-     "0" * 31 + "%0A", "0" * 31 + "%20", "null"],
+    ["x", "0" * 31, "0" * 33, "A" * 32, "g" * 32, "0" * 31 + "%00", "%30" * 31 + "g", "0" * 31 + "\xe9",
+     "..%2F" + "0" * 27, "0" * 31 + "%0A", "0" * 31 + "%20", "null"],
 )  # fmt: skip
 @pytest.mark.parametrize("action", ["", "/details", "/result"])
 def test_unknown_and_malformed_ids_are_the_same_404(door: Door, rid: str, action: str) -> None:
@@ -57,14 +57,20 @@ def test_what_the_caller_may_not_see_is_the_same_404(open_door) -> None:
     for headers in ([], BEN):
         for path in (f"/bgrs/{rid}", f"/bgrs/{rid}/result", f"/bgrs/{rid}/details", f"/bgrs/{rid}/result?wait_for=1"):
             assert seen(door.get(path, headers)) == unknown
-        for method, path in (("POST", f"/bgrs/{rid}/cancel"), ("POST", f"/bgrs/{rid}/retry"), ("DELETE", f"/bgrs/{rid}")):
+        for method, path in (
+            ("POST", f"/bgrs/{rid}/cancel"),
+            ("POST", f"/bgrs/{rid}/retry"),
+            ("DELETE", f"/bgrs/{rid}"),
+        ):
             assert seen(door.call(method, path, headers)) == unknown
         conditional = [*headers, ("If-None-Match", "*"), ("Range", "bytes=0-0")]
         assert seen(door.get(f"/bgrs/{rid}/result", conditional)) == unknown
     assert door.get(f"/bgrs/{rid}", ANN).status == 200
 
 
-@pytest.mark.parametrize("path", ["/bgrs/{rid}/nothing", "/bgrs/{rid}/result/more", "/bgrs//{rid}", "/bgrs/{rid}//", "/bgrs//"])
+@pytest.mark.parametrize(
+    "path", ["/bgrs/{rid}/nothing", "/bgrs/{rid}/result/more", "/bgrs//{rid}", "/bgrs/{rid}//", "/bgrs//"]
+)
 def test_what_is_no_route_is_not_found(door: Door, path: str) -> None:
     rid = door.ask("/items")
     assert door.get(path.format(rid=rid)).status == 404
@@ -82,7 +88,9 @@ def test_what_is_no_route_is_not_found(door: Door, path: str) -> None:
         ("HEAD", "/bgrs/{rid}/retry", "POST"),
     ],
 )
-def test_another_method_is_refused_and_the_right_ones_are_named(door: Door, method: str, path: str, allowed: str) -> None:
+def test_another_method_is_refused_and_the_right_ones_are_named(
+    door: Door, method: str, path: str, allowed: str
+) -> None:
     for rid in (door.ask("/items"), UNKNOWN, "no-rid"):
         answer = door.call(method, path.format(rid=rid))
         assert (answer.status, answer.header("allow")) == (405, allowed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def shop_logger() -> Iterator[logging.Logger]:
     logger.setLevel(level)
 
 
-def running(door: Door, *steps: str) -> dict:
+def running(door: Door, *steps: str) -> dict[str, Any]:
     """The status document of work that did these steps and stands at a gate."""
     rid = door.ask("/do/" + "/".join((*steps, "gate:here")))
     door.stage.gate("here").wait_until_reached()

@@ -82,7 +82,9 @@ def test_one_range_is_answered_in_part(door: Door, length: int, wanted: str, fir
     assert answer.header("etag") == whole.header("etag")
 
 
-@pytest.mark.parametrize("wanted", ["bytes=0-1,5-6", "bytes=", "bytes=9-1", "lines=1-2", "bytes=a-b", "0-5", "bytes=--5"])
+@pytest.mark.parametrize(
+    "wanted", ["bytes=0-1,5-6", "bytes=", "bytes=9-1", "lines=1-2", "bytes=a-b", "0-5", "bytes=--5"]
+)
 def test_a_range_that_is_not_understood_is_answered_whole(door: Door, wanted: str) -> None:
     rid = planned(door, length=100)
     answer = result(door, rid, ("Range", wanted))

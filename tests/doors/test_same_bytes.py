@@ -1,4 +1,4 @@
-"""One scenario through both doors: every answer has the same status, the same headers in the same order, the same bytes.
+"""One scenario through both doors: each answer has the same status, the same headers in one order, the same bytes.
 
 Only ids of requests and times are replaced before they are compared.
 """
@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bgrs_middleware import Rule
 from bgrs_middleware.models import Claim, Expire, Release, Status
@@ -20,6 +21,8 @@ ANN = [("Authorization", "Bearer ann")]
 BEN = [("Authorization", "Bearer ben")]
 RID = re.compile(rb"[0-9a-f]{32}")
 TIME = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+Exchanged = tuple[str, object, object, object]
+
 KEYS = ("a secret that both doors share",)
 RULES = (
     Rule(path="/do/ask/{more:path}", methods=("POST",), id_field="processing_id", results_path="/results/{id}"),
@@ -32,7 +35,7 @@ class Transcript:
 
     def __init__(self, door: Door) -> None:
         self.door = door
-        self.answers: list[tuple[str, object, object, object]] = []
+        self.answers: list[Exchanged] = []
         self._names: dict[bytes, bytes] = {}
 
     def send(self, method: str, target: str, headers: list[tuple[str, str]] | None = None, body: bytes = b"") -> Answer:
@@ -55,7 +58,14 @@ class Transcript:
 
 def asking(transcript: Transcript) -> None:
     send = transcript.send
-    for query in ("bgrs=yes", "bgrs=perhaps", "bgrs=1&bgrs=0", "bgrs=yes&wait_for=-1", "bgrs=yes&wait_for=x", "bgrs=no"):
+    for query in (
+        "bgrs=yes",
+        "bgrs=perhaps",
+        "bgrs=1&bgrs=0",
+        "bgrs=yes&wait_for=-1",
+        "bgrs=yes&wait_for=x",
+        "bgrs=no",
+    ):
         send("GET", f"/do/ask?{query}")
     send("GET", "/do/ask", [("Prefer", "handling=lenient, respond-async")])
     send("GET", "/do/ask?bgrs=yes&wait_for=25")
@@ -160,17 +170,24 @@ def queued(transcript: Transcript) -> None:
     send("GET", "/do/ask?bgrs=yes")
 
 
-def authorize(gateway) -> bool:
+def authorize(gateway: Any) -> bool:
     """Nobody who calls themselves ben may."""
     headers = dict(gateway["headers"]) if "headers" in gateway else {}
-    return headers.get(b"x-user", gateway.get("HTTP_X_USER", "").encode()) != b"ben"
+    said: bytes = headers.get(b"x-user", gateway.get("HTTP_X_USER", "").encode())
+    return said != b"ben"
 
 
-def transcripts(tmp_path: Path, scenario, **settings) -> Iterator[list]:
+def transcripts(tmp_path: Path, scenario, **settings) -> Iterator[list[Exchanged]]:
     """What each door answered."""
     for kind in KINDS:
         door = Door(
-            kind, tmp_path / kind, rules=RULES, secret_keys=KEYS, max_body_bytes=100_000, authorize=authorize, **settings
+            kind,
+            tmp_path / kind,
+            rules=RULES,
+            secret_keys=KEYS,
+            max_body_bytes=100_000,
+            authorize=authorize,
+            **settings,
         )
         transcript = Transcript(door)
         scenario(transcript)

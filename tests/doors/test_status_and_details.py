@@ -76,7 +76,9 @@ def test_values_of_secret_parameters_are_masked_in_the_name(door: Door) -> None:
     assert door.get(f"/bgrs/{rid}/result").json()["query"] == "api_key=abc&page=2&token=&access-token=d%20e"
 
 
-@pytest.mark.parametrize(("days", "kept"), [(30, "keep1m"), (7, "keep7d"), (365, "keep1y"), (60, "keep2m"), (0.5, "keep1d")])
+@pytest.mark.parametrize(
+    ("days", "kept"), [(30, "keep1m"), (7, "keep7d"), (365, "keep1y"), (60, "keep2m"), (0.5, "keep1d")]
+)
 def test_the_result_is_named_by_retention_and_type(open_door, days: float, kept: str) -> None:
     door = open_door(retention_days=days)
     rid = door.ask("/do/length:1/send:1")

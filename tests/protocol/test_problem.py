@@ -123,3 +123,12 @@ def test_an_end_without_a_response_names_its_state(status: Status, code: int) ->
 def test_a_head_gets_the_headers_of_the_problem_and_no_body():
     whole, head = problem_reply(errors.NotFound()), problem_reply(errors.NotFound(), "HEAD")
     assert (head.status, head.headers, head.body) == (whole.status, whole.headers, b"")
+
+
+@pytest.mark.parametrize("kind", STORAGE_ERRORS)
+def test_a_storage_error_gives_its_reason_where_it_has_one_for_clients(kind: type[errors.StorageError]) -> None:
+    error = kind("/srv/secret/bgrs.db is locked", reason="The store is locked by another process.")
+    detail = document(error)["detail"]
+    assert isinstance(detail, str)
+    assert detail.startswith("The store is locked by another process. Nothing was recorded")
+    assert "/srv" not in detail

@@ -13,8 +13,23 @@ import httpx
 
 # What the middleware withholds, what it sets on a result itself, and what the server's socket decides.
 NOT_COMPARED = frozenset(
-    "set-cookie connection keep-alive transfer-encoding content-length date server cache-control etag accept-ranges "
-    "x-content-type-options content-security-policy content-disposition bgrs-request bgrs-status".split()
+    [
+        "set-cookie",
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "content-length",
+        "date",
+        "server",
+        "cache-control",
+        "etag",
+        "accept-ranges",
+        "x-content-type-options",
+        "content-security-policy",
+        "content-disposition",
+        "bgrs-request",
+        "bgrs-status",
+    ]
 )
 TIMEOUT_SECONDS = 120.0
 

@@ -1,4 +1,4 @@
-"""httpbin behind waitress and gunicorn, unmodified: its methods, headers, streams, redirects, encodings and statuses."""
+"""httpbin behind waitress and gunicorn, unmodified: methods, headers, streams, redirects, encodings, statuses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from servers import serve
 
 from .clients import Client
@@ -82,7 +83,9 @@ def test_each_status_is_captured(client: Client, status: int) -> None:
     assert (plain.status, result.status) == (status, status)
 
 
-@pytest.mark.parametrize("target", ["/redirect/3", "/absolute-redirect/1", "/redirect-to?url=%2Fget%3Fa%3D1&status_code=307"])
+@pytest.mark.parametrize(
+    "target", ["/redirect/3", "/absolute-redirect/1", "/redirect-to?url=%2Fget%3Fa%3D1&status_code=307"]
+)
 def test_redirects_are_results_and_not_followed(client: Client, target: str) -> None:
     plain, _ = client.check_equal("GET", target)
     assert plain.status in (302, 307)

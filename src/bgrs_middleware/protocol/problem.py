@@ -18,6 +18,7 @@ from ..errors import (
     NotFound,
     Refusal,
     SchemaError,
+    StorageError,
     StoreDataError,
     StoreUnavailable,
 )
@@ -71,6 +72,8 @@ def problem_reply(error: BgrsError, method: str = "GET") -> Reply:
 def _detail(error: BgrsError) -> str:
     if isinstance(error, Refusal):
         return error.detail
+    if isinstance(error, StorageError) and error.reason is not None:
+        return f"{error.reason} {_NOTHING_CHANGED}"
     return _by_class(error, _SENTENCES, _OUR_FAULT)
 
 

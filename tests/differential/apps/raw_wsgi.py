@@ -44,9 +44,7 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return _late(plan, echo, status, headers, start_response)
 
 
-def _late(
-    plan: Plan, echo: bytes, status: str, headers: list[tuple[str, str]], start_response: Any
-) -> Iterator[bytes]:
+def _late(plan: Plan, echo: bytes, status: str, headers: list[tuple[str, str]], start_response: Any) -> Iterator[bytes]:
     """A generator: the response starts at the first iteration only, which PEP 3333 allows."""
     start_response(status, headers)
     yield from plan.pieces(echo)

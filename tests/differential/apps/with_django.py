@@ -1,12 +1,13 @@
 """The plan, followed with Django: HttpResponse, JsonResponse, StreamingHttpResponse and FileResponse.
 
-Django has one configuration per process, so it is made at first use and stays.
+Django has one configuration per process, and other tests have theirs: `in_force` puts this one in its place meanwhile.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import django
@@ -14,29 +15,32 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.test import override_settings
 from django.urls import path, re_path
 
 from ..plan import Plan, encoded, received
 
+SITE = {
+    "ALLOWED_HOSTS": ["*"],
+    "DEBUG": False,
+    "ROOT_URLCONF": __name__,
+    "MIDDLEWARE": ["django.middleware.common.CommonMiddleware"],
+    "DATA_UPLOAD_MAX_MEMORY_SIZE": None,
+}
 
-def configure() -> None:
-    """Configure Django for this process."""
-    if not settings.configured:
-        settings.configure(
-            ALLOWED_HOSTS=["*"],
-            DEBUG=False,
-            ROOT_URLCONF=__name__,
-            SECRET_KEY="only for tests",
-            MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
-            DATA_UPLOAD_MAX_MEMORY_SIZE=None,
-            LOGGING_CONFIG=None,
-        )
-        django.setup()
+if not settings.configured:
+    settings.configure(SECRET_KEY="only for tests", LOGGING_CONFIG=None)
+    django.setup()
+
+
+def in_force() -> AbstractContextManager[None]:
+    """Make `SITE` this process's configuration for the block. Make and use the handlers inside it."""
+    site: AbstractContextManager[None] = override_settings(**SITE)
+    return site
 
 
 def make_wsgi(folder: str) -> Callable[..., Any]:
     """Django's WSGI handler; files are in this folder."""
-    configure()
     handler = WSGIHandler()
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
@@ -47,7 +51,6 @@ def make_wsgi(folder: str) -> Callable[..., Any]:
 
 def make_asgi(folder: str) -> Callable[..., Any]:
     """Django's ASGI handler; files are in this folder."""
-    configure()
 
     class Request(ASGIRequest):  # type: ignore[misc]  # Django has no types
         def __init__(self, scope: dict[str, Any], body_file: Any) -> None:

@@ -35,7 +35,8 @@ def storage_error(error: SQLAlchemyError) -> StorageError:
     """Return the error to raise instead of the database's."""
     if isinstance(error, (DataError, IntegrityError)) or _is_over_a_limit(error):
         return StoreDataError("The store's database refused a value.")
-    return StoreUnavailable(f"{_sentence(error)} Nothing was recorded.")
+    reason = _sentence(error)
+    return StoreUnavailable(f"{reason} Nothing was recorded.", reason=reason)
 
 
 def is_lost(error: SQLAlchemyError) -> bool:

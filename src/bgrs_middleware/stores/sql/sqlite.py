@@ -56,7 +56,7 @@ def create_file(path: Path) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             _flush_folder(path.parent)
     except OSError as error:
-        raise StoreUnavailable("The store's file cannot be opened or created. Nothing was recorded.") from error
+        raise StoreUnavailable(reason="The store's file cannot be opened or created.") from error
 
 
 def _create_folder(folder: Path) -> None:
@@ -141,7 +141,7 @@ class Turn:
                 _create_folder(self._path.parent)
                 self._handle = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
             except OSError as error:
-                raise StoreUnavailable("The store's file cannot be opened or created. Nothing was recorded.") from error
+                raise StoreUnavailable(reason="The store's file cannot be opened or created.") from error
         return self._handle
 
     def _lock(self, locks: ModuleType, handle: int) -> None:
@@ -153,6 +153,6 @@ class Turn:
                 return
             except OSError as error:
                 if time.monotonic() >= deadline:
-                    raise StoreUnavailable("The store is locked by another process. Nothing was recorded.") from error
+                    raise StoreUnavailable(reason="The store is locked by another process.") from error
             time.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
