@@ -144,7 +144,9 @@ class Console:
 
 def _head(response: httpx.Response, shown: str) -> list[str]:
     """The status line, and those headers that are shown."""
-    lines = [f"HTTP/1.1 {response.status_code} {response.reason_phrase}"]
+    status_line, shown_line = f"HTTP/1.1 {response.status_code} ", shown.partition("\n")[0]
+    # The words after the code differ between versions of Python; clients ignore them (RFC 9112, section 4).
+    lines = [shown_line if shown_line.startswith(status_line) else status_line + response.reason_phrase]
     for line in shown.splitlines()[1:]:
         name, colon, _ = line.partition(": ")
         if not colon or " " in name:
