@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bgrs_middleware import Rule, Settings, cancelled, current_request
 from bgrs_middleware.asgi import BgrsMiddleware as AsgiMiddleware
+from bgrs_middleware.models import Rerun
 from bgrs_middleware.wsgi import BgrsMiddleware as WsgiMiddleware
 
 STARTS = Path(os.environ["ORACLE_STARTS"])
@@ -54,7 +55,7 @@ def wsgi_work(environ, start_response):
 
 SETTINGS = Settings.from_env()
 RULES = (
-    Rule(path="/again", background=False, rerun="always"),
+    Rule(path="/again", background=False, rerun=Rerun.ALWAYS),
     Rule(path="/short", background=False, max_run_seconds=1.0),
     Rule(path="/deaf", background=False, max_run_seconds=1.0),
 )
