@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("the one writer, the one reader", ("batching", "ledger", "reader", "waiting")),
     ("the service", ("service",)),
     ("replaying", ("replay",)),
-    ("the doors", ("", "doorway", "lifespan", "asgi", "asgi_reply", "wsgi", "cli", "demo")),
+    ("the doors", ("", "doorway", "lifespan", "asgi", "asgi_reply", "wsgi", "cli", "demo", "purge", "worker")),
 )
 """From the ground up: a floor's name, and its modules. A name stands for its submodules too; "" is `__init__.py`."""
 

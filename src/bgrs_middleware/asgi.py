@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from .asgi_reply import send_reply
 from .bodies.spool import Spool, check_declared_length
 from .doorway import Doorway
 from .errors import BgrsError, SettingsError
-from .lifespan import run_lifespan
+from .lifespan import WORKER_KEY, run_lifespan
 from .models import new_rid
 from .pending import on_loop
 from .protocol.ask import Ask
@@ -79,6 +79,17 @@ class BgrsMiddleware:
             return
         await self.app(scope, receive, send)
 
+    def become_worker(self, *, concurrency: int | None, scope: Mapping[str, Any]) -> Service:
+        """Run requests in this process, on the running loop; for the command `bgrs worker`.
+
+        Parameters:
+            concurrency: see `Doorway.become_worker`.
+            scope: what a scope names here: "app", "router", and the lifespan's "state".
+        """
+        self._learn(scope)
+        self._replayer.state = scope.get("state")
+        return self._doorway.become_worker(concurrency)
+
     async def _look_closer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if REPLAY_KEY in scope:
             await self.app(scope, receive, send)
@@ -137,6 +148,11 @@ class BgrsMiddleware:
         self._replayer.enter_through(_entrance(scope), asyncio.get_running_loop())
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if WORKER_KEY in scope:
+            # Who sent this opens and drains the service itself.
+            scope[WORKER_KEY](self, scope)
+            await self.app(scope, receive, send)
+            return
         self._learn(scope)
         self._replayer.state = scope.get("state")
         await run_lifespan(self.app, scope, receive, send, startup=self._start, shutdown=self._stop)
@@ -168,7 +184,7 @@ def _entrance(scope: Scope) -> Any:
 def _as_entered(head: RequestHead, scope: Scope) -> RequestHead:
     """The head as a replay must enter by the entrance, which may lie further out than we do.
 
-    Below a Starlette `Mount`, `root_path` is the mount's; `app_root_path` is the one that the outermost application had.
+    Below a Starlette `Mount`, `root_path` is the mount's; `app_root_path` is the outermost application's.
     """
     if _entrance(scope) is None or "app_root_path" not in scope:
         return head

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 
+from .executors.doorbell import folder_of_bells
+from .executors.worker import WorkerExecutor
 from .protocol.ask import Ask, read_ask
 from .protocol.message import RequestHead
 from .protocol.routes import Route, find_route
@@ -54,3 +57,13 @@ class Doorway:
         """This process's service if it is open."""
         service = self._service
         return service if service is not None and service.is_open and service.pid == os.getpid() else None
+
+    def become_worker(self, concurrency: int | None) -> Service:
+        """The service of a process that runs requests, whatever `executor` says; not open. Before any other use.
+
+        Parameters:
+            concurrency: how many at a time. None: as the settings say.
+        """
+        executor = WorkerExecutor(folder_of_bells(self.settings))
+        self.settings = replace(self.settings, executor=executor, concurrency=concurrency or self.settings.concurrency)
+        return self.service

@@ -13,6 +13,9 @@ from typing import Any
 
 logger = logging.getLogger("bgrs_middleware.lifespan")
 
+WORKER_KEY = "bgrs_middleware.worker"
+"""The key in a lifespan scope by which the command `bgrs worker` finds the middleware; no server sets it."""
+
 Story = Callable[[], Awaitable[None]]
 
 

@@ -23,7 +23,7 @@ def new_rid() -> str:
 
 def is_rid(text: str) -> bool:
     """Tell whether a text has the form of a rid. Only such a text may reach the store or become a file name."""
-    return len(text) == RID_LENGTH and all(letter in "0123456789abcdef" for letter in text)
+    return len(text) == RID_LENGTH and not text.strip("0123456789abcdef")
 
 
 class Status(IntEnum):
@@ -274,18 +274,26 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
-    """Remove a request that no worker holds: record and details."""
+    """Remove a request that no worker holds: record and details.
+
+    Where `finished_at` is given, only while that is still when it ended: one that was queued again meanwhile stays.
+    """
 
     rid: str
+    finished_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expire:
-    """End up to `limit` requests that have been queued since before `queued_before` as EXPIRED."""
+    """End up to `limit` requests that have been queued since before `queued_before` as EXPIRED.
+
+    `note` becomes a detail of each.
+    """
 
     queued_before: float
     now: float
     limit: int
+    note: str = "expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

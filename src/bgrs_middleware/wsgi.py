@@ -68,6 +68,10 @@ class BgrsMiddleware:
             return self._look_closer(environ, start_response)
         return self.app(environ, start_response)
 
+    def become_worker(self, *, concurrency: int | None) -> Service:
+        """Run requests in this process; for the command `bgrs worker`. See `Doorway.become_worker`."""
+        return self._doorway.become_worker(concurrency)
+
     def _look_closer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if REPLAY_KEY in environ:
             return self.app(environ, start_response)

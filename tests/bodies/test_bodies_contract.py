@@ -6,6 +6,7 @@ A new kind is added to the fixture `bodies`, and has to pass all of it.
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -206,3 +207,28 @@ def test_there_is_room_and_opening_twice_does_nothing(bodies: Bodies) -> None:
     bodies.open()
     bodies.check_room()
     assert whole(bodies, NAME) == b"data"
+
+
+def test_names_are_those_of_complete_bodies_of_an_age(bodies: Bodies) -> None:
+    put(bodies, NAME, b"one")
+    put(bodies, OTHER, b"two")
+    unfinished = bodies.create("ab" * 16 + ".1.result")
+    unfinished.write(b"not yet")
+    now = time.time()
+    assert sorted(bodies.names(60, now + 61)) == [NAME, OTHER]
+    assert list(bodies.names(60, now + 59)) == []
+    bodies.delete(NAME)
+    assert list(bodies.names(60, now + 61)) == [OTHER]
+    unfinished.discard()
+
+
+def test_bodies_belong_to_the_first_store_that_asks_and_to_no_other(bodies: Bodies) -> None:
+    assert bodies.belong_to("first")
+    assert not bodies.belong_to("second")
+    assert bodies.belong_to("first")
+
+
+def test_nothing_unfinished_is_there_to_sweep(bodies: Bodies) -> None:
+    put(bodies, NAME, b"one")
+    assert bodies.sweep_temporary(0, 4e9) == 0
+    assert whole(bodies, NAME) == b"one"

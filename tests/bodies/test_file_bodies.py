@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bgrs_middleware.bodies import FileBodies
+from bgrs_middleware.bodies import FileBodies, listing
 from bgrs_middleware.errors import BodyError, BodyNotFound
 
 NAME = "0123456789abcdef" * 2 + ".1.result"
@@ -249,3 +249,46 @@ def test_a_write_in_this_process_is_never_swept(file_bodies: FileBodies) -> None
     assert file_bodies.sweep_temporary(0, 4e9) == 0
     writer.seal()
     assert file_bodies.read(NAME).size == 6
+
+
+def test_files_of_others_are_no_names_and_a_folder_that_is_not_there_has_none(tmp_path: Path) -> None:
+    bodies = FileBodies(str(tmp_path / "bodies"), 0)
+    assert list(bodies.names(0, 4e9)) == []
+    put(bodies, b"data")
+    shard = Path(bodies.folder, NAME[:2])
+    (shard / "notes.txt").write_text("not ours")
+    (shard / ("ff" * 16)).write_text("in a folder where it would never be looked for")
+    Path(bodies.folder, "lost+found").mkdir()
+    assert list(bodies.names(0, 4e9)) == [NAME]
+
+
+def test_the_mark_of_a_store_is_private_and_found_by_the_next_process(file_bodies: FileBodies) -> None:
+    assert file_bodies.belong_to("first")
+    assert (Path(file_bodies.folder) / "store").stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir(file_bodies.folder)) == ["incomplete", "store"]
+    assert not FileBodies(file_bodies.folder, 0).belong_to("second")
+    assert FileBodies(file_bodies.folder, 0).belong_to("first")
+
+
+def test_of_two_stores_that_come_at_once_one_is_the_first(
+    file_bodies: FileBodies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_mark = listing._put
+
+    def put_after_another(path: str, identity: str) -> None:
+        put_mark(path, "another")
+        put_mark(path, identity)
+
+    monkeypatch.setattr(listing, "_put", put_after_another)
+    assert not file_bodies.belong_to("mine")
+    assert file_bodies.belong_to("another")
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_of_ours(file_bodies: FileBodies) -> None:
+    put(file_bodies, b"data")
+    shard = Path(file_bodies.folder, NAME[:2])
+    (shard / NAME).unlink()
+    shard.rmdir()
+    shard.write_text("no folder")
+    with pytest.raises(BodyError):
+        list(file_bodies.names(0, 4e9))

@@ -23,6 +23,7 @@ from bgrs_middleware.models import (
     Status,
 )
 from bgrs_middleware.stores.base import Store
+from bgrs_middleware.stores.memory import MemoryStore
 from stores.orders import (
     LEASE_UNTIL,
     PLENTY,
@@ -378,6 +379,17 @@ def test_release_to_a_final_status_counts_the_death_and_keeps_the_request(store:
     )
 
 
+def test_what_was_to_be_cancelled_does_not_go_back_to_the_queue(store: Store) -> None:
+    rid = running(store)
+    with store.transaction() as transaction:
+        transaction.cancel([Cancel(rid=rid, now=1.0)])
+        [changed] = transaction.release([a_release(rid, Status.QUEUED)])
+    now = record(store, rid)
+    assert changed.done
+    assert (now.status, now.finished_at, now.has_request) == (Status.CANCELLED, 1_002.0, True)
+    assert claimed(store) == []
+
+
 def test_only_what_its_worker_still_holds_is_released(store: Store) -> None:
     rid = running(store)
     before = record(store, rid)
@@ -529,6 +541,16 @@ def test_delete_leaves_what_a_worker_holds(store: Store) -> None:
     assert set(store.get(rids)) == set(rids)
 
 
+def test_delete_that_names_an_end_leaves_what_was_queued_again_since(store: Store) -> None:
+    rid, other = ended(store, Status.FAILED, now=5.0), ended(store, Status.FAILED, now=5.0)
+    with store.transaction() as transaction:
+        assert not transaction.delete([Delete(rid=rid, finished_at=4.0)])[0].done
+        transaction.retry([Retry(rid=rid, now=6.0)])
+        outcomes = transaction.delete([Delete(rid=rid, finished_at=5.0), Delete(rid=other, finished_at=5.0)])
+    assert [outcome.done for outcome in outcomes] == [False, True]
+    assert set(store.get([rid, other])) == {rid}
+
+
 # expire and wipe
 
 
@@ -538,10 +560,14 @@ def test_expire_ends_the_oldest_that_waited_too_long(store: Store) -> None:
     befores = store.get(old)
     with store.transaction() as transaction:
         [first, none] = transaction.expire(
-            [Expire(queued_before=20.0, now=30.0, limit=2), Expire(queued_before=10.0, now=30.0, limit=9)]
+            [
+                Expire(queued_before=20.0, now=30.0, limit=2, note="too long"),
+                Expire(queued_before=10.0, now=30.0, limit=9),
+            ]
         )
     assert list(first) == [befores[rid] for rid in old[:2]]
     assert none == []
+    assert [texts(store, rid) for rid in old] == [["too long"], ["too long"], []]
     assert record(store, old[0]) == replace(
         befores[old[0]],
         status=Status.EXPIRED,
@@ -641,3 +667,53 @@ def test_abandoned_are_those_held_with_a_lease_that_is_over(store: Store) -> Non
     assert list(store.abandoned(20.0, 0, 1)) == list(late[:1])
     assert store.abandoned(10.0, 0, PLENTY) == []
     assert store.abandoned(20.0, 0, -1) == []
+
+
+def test_wipeable_are_those_that_ended_with_their_request_kept_oldest_end_first(store: Store) -> None:
+    late = ended(store, Status.FAILED, now=9.0)
+    early = ended(store, Status.CANCELLED, now=5.0)
+    retried = ended(store, Status.LOST, now=5.0)
+    running(store)
+    rid = running(store)
+    with store.transaction() as transaction:
+        transaction.finish([a_finish(rid, now=5.0)])
+        transaction.retry([Retry(rid=retried, now=6.0)])
+    assert [one.rid for one in store.wipeable(9.5, PLENTY)] == [early, late]
+    assert list(store.wipeable(9.0, PLENTY)) == [record(store, early)]
+    assert [one.rid for one in store.wipeable(9.5, 1)] == [early]
+    assert store.wipeable(9.5, -1) == store.wipeable(5.0, PLENTY) == []
+    with store.transaction() as transaction:
+        transaction.wipe_requests([early])
+    assert [one.rid for one in store.wipeable(9.5, PLENTY)] == [late]
+
+
+def test_outdated_are_those_over_their_own_retention_the_most_overdue_first(store: Store) -> None:
+    day = 86_400.0
+    rids = [added(store, retention_days=days)[0] for days in (3.0, 1.0, 0.5, 3.0)]
+    claimed(store)
+    with store.transaction() as transaction:
+        transaction.finish([a_finish(rid, now=10.0 + at) for at, rid in enumerate(rids[:3])])
+    assert store.outdated(12.0 + 0.5 * day, PLENTY) == []
+    assert list(store.outdated(12.5 + 0.5 * day, PLENTY)) == [record(store, rids[2])]
+    assert [one.rid for one in store.outdated(10.5 + 3 * day, PLENTY)] == [rids[2], rids[1], rids[0]]
+    assert [one.rid for one in store.outdated(1e12, 2)] == [rids[2], rids[1]]
+    assert store.outdated(1e12, -1) == []
+
+
+def test_ended_pages_through_what_has_ended_by_id(store: Store) -> None:
+    rids = [ended(store, status, now=now) for status, now in zip(FINAL, (9.0, 5.0, 7.0, 1.0, 3.0), strict=True)]
+    running(store)
+    added(store)
+    page = store.ended(8.0, 0, 2)
+    assert list(page) == [record(store, rid) for rid in rids[1:3]]
+    assert [one.rid for one in store.ended(8.0, page[-1].id, PLENTY)] == rids[3:]
+    assert store.ended(8.0, 0, -1) == store.ended(1.0, 0, PLENTY) == []
+
+
+def test_a_store_keeps_its_identity_and_shares_it_with_no_other(store: Store) -> None:
+    identity = store.identity()
+    assert identity is not None
+    store.close()
+    store.open()
+    assert store.identity() == identity
+    assert MemoryStore().identity() != identity

@@ -148,6 +148,24 @@ def test_leases_are_measured_with_the_servers_clock(store: SqlStore) -> None:
     assert abs(store.lease_now() - server_time()) < 0.5
 
 
+@pytest.mark.parametrize("name", ["claimable", "expirable", "abandoned"])
+def test_what_is_unfinished_is_found_by_its_own_index(store: SqlStore, name: str) -> None:
+    """Also before the server has statistics: it must not go through a million finished records in the order of ids."""
+    columns = "rid, status, attempt, deaths, has_request, created_at, queued_at, updated_at, max_run_seconds, "
+    columns += "retention_days, rerun, method, type, name"
+    statement = getattr(store._statements, name)()
+    plain = [0] * (statement.sql.count("%s") - 1) + [100]
+    with store._links().writing() as connection:
+        connection.exec_driver_sql(
+            f"INSERT INTO bgrs_request ({columns}) SELECT md5(n::text), CASE WHEN mod(n, 3) = 0 THEN 2 ELSE 1 END, "
+            "1, 0, 1, 1, 1, 1, 1, 1, 'safe', 'GET', 'GET_X', '/x' FROM generate_series(1, 20000) AS n"
+        )
+        connection.exec_driver_sql("UPDATE bgrs_request SET status = 4")
+        plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement.sql}", tuple(plain)))
+    assert "bgrs_request_unfinished" in plan
+    assert "bgrs_request_pkey" not in plan
+
+
 def test_reading_holds_no_transaction_open(store: SqlStore) -> None:
     added(store)
     claimed(store)

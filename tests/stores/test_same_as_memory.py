@@ -74,8 +74,8 @@ calls = st.one_of(
     verb("release", releases),
     verb("cancel", st.builds(Cancel, rid=rids, now=times)),
     verb("retry", st.builds(Retry, rid=rids, now=times)),
-    verb("delete", st.builds(Delete, rid=rids)),
-    verb("expire", st.builds(Expire, queued_before=times, now=times, limit=limits)),
+    verb("delete", st.builds(Delete, rid=rids, finished_at=st.one_of(st.none(), times))),
+    verb("expire", st.builds(Expire, queued_before=times, now=times, limit=limits, note=st.text(max_size=3))),
     verb("wipe_requests", rids),
 )
 transactions = st.lists(st.tuples(st.lists(calls, min_size=1, max_size=4), st.booleans()), max_size=12)
@@ -111,6 +111,9 @@ def contents(store: Store) -> list[Any]:
         [list(store.list(page)) for page in pages],
         store.count_queued(),
         list(store.abandoned(10.0, 0, PLENTY)),
+        list(store.wipeable(10.0, 2)),
+        list(store.outdated(30 * 86_400.0 + 10.0, 2)),
+        list(store.ended(10.0, 1, 2)),
     ]
 
 

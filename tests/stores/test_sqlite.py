@@ -141,7 +141,7 @@ def test_a_read_only_folder_and_a_read_only_file_are_reported_and_over_when_they
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         [[of_folder, of_file]] = in_processes(1, use_read_only_folder, folder)
-    assert of_folder == "The store's file cannot be opened or created. Nothing was recorded."
+    assert of_folder == "The store's file cannot be opened or created."
     assert of_file == "The store is read-only. Nothing was recorded."
 
 
@@ -190,7 +190,7 @@ def test_a_file_url_of_sqlites_own_works(path: Path) -> None:
 
 def test_an_engine_of_the_application_keeps_its_pool_and_its_transactions(sqlite_url: str, path: Path) -> None:
     path.parent.mkdir()
-    engine = create_engine(sqlite_url, pool_size=1, max_overflow=0)
+    engine = create_engine(sqlite_url, pool_size=1, max_overflow=0, pool_timeout=0.1)
     opened: list[object] = []
     event.listen(engine, "connect", lambda connection, _: opened.append(connection))
     with engine.connect() as mine:
@@ -208,7 +208,19 @@ def test_an_engine_of_the_application_keeps_its_pool_and_its_transactions(sqlite
 
 @pytest.mark.parametrize(
     "name",
-    ["claimable", "expirable", "abandoned", "count_queued", "queue_ends", "page", "details", "count_by_owner", "held"],
+    [
+        "claimable",
+        "expirable",
+        "abandoned",
+        "wipeable",
+        "outdated",
+        "count_queued",
+        "queue_ends",
+        "page",
+        "details",
+        "count_by_owner",
+        "held",
+    ],
 )
 def test_no_question_goes_through_all_records(store: SqlStore, name: str) -> None:
     """Each is answered by an index, so a store with a million records answers as fast as an empty one."""

@@ -94,6 +94,45 @@ class Bodies(ABC):
     def check_room(self) -> None:
         """Raise `DiskFull` when the floor is reached. Cheap: looks at the disk at most once a second."""
 
+    # What follows is for tidying up. A kind of bodies that leaves it as it is keeps whatever nobody names any more.
+
+    def belong_to(self, identity: str) -> bool:
+        """Whether these are the bodies of the store of this identity (`Store.identity`) and of no other.
+
+        The first store that asks makes them its own. Only then what no record names is removed.
+
+        Raises:
+            BodyError: nobody can tell just now.
+        """
+        return False
+
+    def names(self, older_than_seconds: float, now: float) -> Iterator[str]:
+        """The names of complete bodies, as they are found.
+
+        Parameters:
+            older_than_seconds: younger ones are left out, by the time of their last write.
+            now: seconds since the epoch.
+
+        Raises:
+            BodyError: they cannot be listed.
+        """
+        return iter(())
+
+    def sweep_temporary(self, older_than_seconds: float, now: float) -> int:
+        """Remove what processes that died left unfinished. A body that a process still writes stays, however old.
+
+        Parameters:
+            older_than_seconds: younger ones stay, by the time of their last write.
+            now: seconds since the epoch.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            BodyError: they could not be listed, or one not be removed.
+        """
+        return 0
+
 
 class RequestBody(ABC):
     """The stored body of the request to be replayed, opened and decrypted."""

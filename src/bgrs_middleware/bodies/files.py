@@ -12,16 +12,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import re
 import secrets
 import threading
+from collections.abc import Iterator
 from typing import Final
 
 from ..errors import BodyError, BodyNotFound
 from .base import Bodies, BodyReader, BodyWriter
 from .disk import MIB, Room, disk_error, make_private_folder, sync_folder
+from .listing import MARK, is_marked, names_below
 from .names import checked_name
+
+logger = logging.getLogger("bgrs_middleware.bodies")
 
 ROOM_CHECK_BYTES: Final = 16 * MIB
 INCOMPLETE: Final = "incomplete"
@@ -85,19 +90,22 @@ class FileBodies(Bodies):
     def check_room(self) -> None:
         self._room.check()
 
+    def belong_to(self, identity: str) -> bool:
+        try:
+            ours = is_marked(self.folder, identity)
+        except OSError as error:
+            raise disk_error("The mark of the store that the bodies belong to could not be read", error) from error
+        if not ours:
+            logger.warning("The folder of bodies is another store's by its file %r: nothing is tidied up there.", MARK)
+        return ours
+
+    def names(self, older_than_seconds: float, now: float) -> Iterator[str]:
+        try:
+            yield from names_below(self.folder, now - older_than_seconds)
+        except OSError as error:
+            raise disk_error("The bodies could not be listed", error) from error
+
     def sweep_temporary(self, older_than_seconds: float, now: float) -> int:
-        """Remove what processes that died left behind. A file that a process still writes stays, however old.
-
-        Parameters:
-            older_than_seconds: younger files stay, by the time of their last write.
-            now: seconds since the epoch.
-
-        Returns:
-            How many were removed.
-
-        Raises:
-            BodyError: the folder could not be read, or a file not removed.
-        """
         folder = os.path.join(self.folder, INCOMPLETE)
         try:
             names = os.listdir(folder)

@@ -5,6 +5,9 @@ Everything else is as on disk: a body is complete or absent, and one that is bei
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 from ..errors import BodyError, BodyNotFound
 from .base import Bodies, BodyReader, BodyWriter
 from .names import checked_name
@@ -15,12 +18,14 @@ class MemoryBodies(Bodies):
 
     def __init__(self) -> None:
         self._sealed: dict[str, bytearray] = {}
+        self._sealed_at: dict[str, float] = {}
+        self._owner: str | None = None
 
     def open(self) -> None:
         """Nothing is needed."""
 
     def create(self, name: str) -> BodyWriter:
-        return _MemoryWriter(self._sealed, checked_name(name))
+        return _MemoryWriter(self, checked_name(name))
 
     def read(self, name: str) -> BodyReader:
         data = self._sealed.get(checked_name(name))
@@ -30,14 +35,22 @@ class MemoryBodies(Bodies):
 
     def delete(self, name: str) -> None:
         self._sealed.pop(checked_name(name), None)
+        self._sealed_at.pop(name, None)
 
     def check_room(self) -> None:
         """There is always room, or a `MemoryError`."""
 
+    def belong_to(self, identity: str) -> bool:
+        self._owner = self._owner or identity
+        return self._owner == identity
+
+    def names(self, older_than_seconds: float, now: float) -> Iterator[str]:
+        return iter([name for name, at in list(self._sealed_at.items()) if at < now - older_than_seconds])
+
 
 class _MemoryWriter(BodyWriter):
-    def __init__(self, sealed: dict[str, bytearray], name: str) -> None:
-        self._sealed = sealed
+    def __init__(self, bodies: MemoryBodies, name: str) -> None:
+        self._bodies = bodies
         self._name = name
         self._data: bytearray | None = bytearray()
 
@@ -46,7 +59,8 @@ class _MemoryWriter(BodyWriter):
 
     def seal(self) -> None:
         # Nobody changes it any more, so it is not copied.
-        self._sealed[self._name] = self._open_data()
+        self._bodies._sealed[self._name] = self._open_data()
+        self._bodies._sealed_at[self._name] = time.time()
         self._data = None
 
     def discard(self) -> None:

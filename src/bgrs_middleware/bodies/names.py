@@ -10,6 +10,11 @@ import re
 _NAME = re.compile(r"[0-9a-f]{32}(?:\.[a-z0-9]{1,32}){0,4}", re.ASCII)
 
 
+def is_name(name: str) -> bool:
+    """Whether this could be the name of a body."""
+    return _NAME.fullmatch(name) is not None
+
+
 def checked_name(name: str) -> str:
     """Return the name as it is.
 
@@ -17,6 +22,6 @@ def checked_name(name: str) -> str:
         ValueError: it is not 32 lower-case hex characters, followed by at most four words of lower-case letters and
             digits with a dot before each.
     """
-    if _NAME.fullmatch(name) is None:
+    if not is_name(name):
         raise ValueError(f"not the name of a body: {name!r}")
     return name

@@ -13,6 +13,7 @@ def make_executor(settings: Settings) -> Executor:
     Raises:
         SettingsError: there is none of that name.
     """
+    from .doorbell import folder_of_bells
     from .embedded import EmbeddedExecutor
     from .queue_only import QueueOnlyExecutor
 
@@ -21,5 +22,5 @@ def make_executor(settings: Settings) -> Executor:
     if settings.executor == "embedded":
         return EmbeddedExecutor()
     if settings.executor == "worker":
-        return QueueOnlyExecutor()
+        return QueueOnlyExecutor(folder_of_bells(settings))
     raise SettingsError(f'executor: "embedded", "worker" or an Executor object, not {settings.executor!r}')

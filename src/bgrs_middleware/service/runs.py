@@ -70,6 +70,9 @@ class Runs:
         self._active: dict[str, Active] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._stuck: set[Run] = set()
+        self._claims: set[object] = set()
+        """Those on their way: what they bring is not among the active yet."""
+        self._draining = False
         self._idle: Pending[bool] | None = None
         self._books = Books(
             ledger=ledger,
@@ -83,8 +86,15 @@ class Runs:
     def claim_and_run(self, limit: int, on_claimed: Callable[[int], None], on_done: Callable[[], None]) -> None:
         """Claim up to `limit` queued requests and start them; see `executors.base.Host`."""
         lease_until = self._store.lease_now() + self._settings.lease_seconds
+        claim = object()
+        self._claims.add(claim)
+        # Looked at after it was added: either we see that it drains, or the drain sees the claim.
+        if self._draining:
+            self._claims.discard(claim)
+            on_claimed(0)
+            return
         order = Claim(worker=self.worker, limit=limit, now=time.time(), lease_until=lease_until)
-        self._ledger.claim(order).then(partial(self._claimed, on_claimed, on_done))
+        self._ledger.claim(order).then(partial(self._claimed, claim, on_claimed, on_done))
 
     def snapshot(self, rid: str) -> Record | None:
         """The record of a request that runs here, from memory; None where the store knows better."""
@@ -152,6 +162,7 @@ class Runs:
 
     async def drain(self, seconds: float) -> None:
         """Let what runs finish for so many seconds; then stop it and hand back what did not finish."""
+        self._draining = True
         if not await self._all_ended(seconds):
             for active in self.active():
                 self.interrupt(active, f"the server stopped, and it did not finish within {seconds:g} s")
@@ -159,13 +170,17 @@ class Runs:
 
     async def _all_ended(self, seconds: float) -> bool:
         idle = self._idle = Pending()
-        if not self._active:
+        if self._is_idle:
             return True
         self._waiting.pause(seconds).then(lambda _: idle.set(False))
         return await idle
 
     def _claimed(
-        self, on_claimed: Callable[[int], None], on_done: Callable[[], None], pending: Pending[Sequence[Claimed]]
+        self,
+        claim: object,
+        on_claimed: Callable[[int], None],
+        on_done: Callable[[], None],
+        pending: Pending[Sequence[Claimed]],
     ) -> None:
         try:
             claimed = pending.result()
@@ -175,6 +190,8 @@ class Runs:
         on_claimed(len(claimed))
         for one in claimed:
             self._start(one, on_done)
+        self._claims.discard(claim)
+        self._tell_if_idle()
 
     def _start(self, claimed: Claimed, on_done: Callable[[], None]) -> None:
         record = claimed.record
@@ -187,6 +204,9 @@ class Runs:
         )
         active = self._active[record.rid] = Active(record, run)
         outcome = self._outcomes[record.rid] = Outcome(active, self._books)
+        if self._draining:
+            in_background(outcome.never_started(), on_done)
+            return
         try:
             head, body = self._open_request(claimed)
         except (SealError, StorageError) as error:
@@ -224,6 +244,13 @@ class Runs:
     def _ended(self, rid: str) -> None:
         self._active.pop(rid, None)
         self._outcomes.pop(rid, None)
+        self._tell_if_idle()
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._active and not self._claims
+
+    def _tell_if_idle(self) -> None:
         idle = self._idle
-        if idle is not None and not self._active:
+        if idle is not None and self._is_idle:
             idle.set(True)

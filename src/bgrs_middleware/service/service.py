@@ -34,6 +34,7 @@ from .logs import RunLogHandler
 from .presence import Presence
 from .process_lock import ProcessLock
 from .reporter import Ticker
+from .retention import Retention
 from .runs import Runs
 from .sweeper import Sweeper
 
@@ -150,7 +151,11 @@ class Service:
             presence=self._presence,
             runs_here=self._runs.holds,
         )
-        self._ticker = Ticker([self._runs.reporter.flush, self._runs.watch, self._sweeper.look, self._look_for_work])
+        self._retention = Retention(
+            settings=settings, ledger=self._ledger, reader=self._reader, bodies=self._bodies, drop_body=drop_body
+        )
+        duties = [self._runs.reporter.flush, self._runs.watch, self._sweeper.look, self._look_for_work]
+        self._ticker = Ticker([*duties, self._retention.look])
         self._logs = None if settings.capture_logging is None else RunLogHandler(settings.capture_logging)
         if self._logs is not None:
             logging.getLogger().addHandler(self._logs)
@@ -198,7 +203,8 @@ class Service:
         self._ledger.close()
         self._reader.close()
         self._janitor.close()
-        self._presence.leave()
+        if not self._runs.active():
+            self._presence.leave()
         self._store.close()
         if self._logs is not None:
             logging.getLogger().removeHandler(self._logs)

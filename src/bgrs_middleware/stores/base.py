@@ -42,6 +42,11 @@ from ..models import (
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+def boot_seconds() -> float:
+    """Seconds since this host's start: a clock that nobody can set, and that runs on while the host sleeps."""
+    return time.clock_gettime(_BOOT_CLOCK)
+
+
 class Transaction(ABC):
     """The writing verbs. Valid only inside the `with` block of `Store.transaction()`."""
 
@@ -90,7 +95,8 @@ class Transaction(ABC):
     def release(self, orders: Sequence[Release]) -> Sequence[Changed]:
         """RUNNING or CANCELLING → the order's status, where `worker` holds the request by that lease.
 
-        QUEUED keeps `queued_at`; a final status sets `finished_at` and keeps the sealed request for a retry.
+        QUEUED keeps `queued_at`, and means CANCELLED where cancellation was asked for; a final status sets
+        `finished_at` and keeps the sealed request for a retry.
         """
 
     @abstractmethod
@@ -110,11 +116,17 @@ class Transaction(ABC):
 
     @abstractmethod
     def delete(self, orders: Sequence[Delete]) -> Sequence[Changed]:
-        """Remove record and details of a request that is QUEUED or final. RUNNING and CANCELLING are left alone."""
+        """Remove record and details of a request that is QUEUED or final. RUNNING and CANCELLING are left alone.
+
+        With `finished_at`, only while the record says that it ended at exactly that time.
+        """
 
     @abstractmethod
     def expire(self, orders: Sequence[Expire]) -> Sequence[Sequence[Record]]:
-        """QUEUED with `queued_at` before the order's → EXPIRED, sealed request wiped; returns them as they were."""
+        """QUEUED with `queued_at` before the order's → EXPIRED, sealed request wiped; returns them as they were.
+
+        Each gets the order's note as a detail.
+        """
 
     @abstractmethod
     def wipe_requests(self, rids: Sequence[str]) -> Sequence[Changed]:
@@ -133,7 +145,14 @@ class Store(ABC):
         Nobody can set it: this is the host's clock since its start, which runs on while the host sleeps. A store that
         several hosts share has the server's clock instead. Answers at once, and never raises.
         """
-        return time.clock_gettime(_BOOT_CLOCK)
+        return boot_seconds()
+
+    def identity(self) -> str | None:
+        """What tells these data from those of every other store, for as long as they exist. Of an opened store.
+
+        None where there is no such thing: then bodies that no record names are left where they are.
+        """
+        return None
 
     @abstractmethod
     def open(self) -> None:
@@ -180,3 +199,18 @@ class Store(ABC):
     @abstractmethod
     def abandoned(self, lease_before: float, after_id: int, limit: int) -> Sequence[Record]:
         """RUNNING and CANCELLING records whose lease ended before the given time, by `id`, above `after_id`."""
+
+    @abstractmethod
+    def wipeable(self, finished_before: float, limit: int) -> Sequence[Record]:
+        """Final records that ended before the given time and whose sealed request is still kept, oldest end first."""
+
+    @abstractmethod
+    def outdated(self, now: float, limit: int) -> Sequence[Record]:
+        """Final records that ended more than their own `retention_days` before `now`, longest over their time first."""
+
+    @abstractmethod
+    def ended(self, finished_before: float, after_id: int, limit: int) -> Sequence[Record]:
+        """Final records that ended before the given time, by `id`, above `after_id`.
+
+        May look at every record: for a command that somebody gives, not for what a server does again and again.
+        """

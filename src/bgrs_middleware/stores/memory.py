@@ -33,6 +33,7 @@ from ..models import (
     Report,
     Retry,
     Status,
+    new_rid,
 )
 from . import rules
 from .base import Store, Transaction
@@ -160,7 +161,7 @@ class _MemoryTransaction(Transaction):
 
     def _delete(self, order: Delete) -> Changed:
         row = self._find(order.rid)
-        if row is None or not rules.may_delete(row.record):
+        if row is None or not rules.may_delete(row.record, order):
             return Changed(done=False, before=None if row is None else row.record)
         self._rows[row.record.id] = None
         self._details[order.rid] = ()
@@ -220,8 +221,12 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self._data = _Data()
+        self._identity = new_rid()
         self._writer = threading.Lock()
         self._reader = threading.Lock()
+
+    def identity(self) -> str:
+        return self._identity
 
     def open(self) -> None:
         pass
@@ -272,3 +277,20 @@ class MemoryStore(Store):
             held = [self._data.rows[id_].record for id_ in self._data.held if id_ > after_id]
         late = [record for record in held if record.lease_until is not None and record.lease_until < lease_before]
         return heapq.nsmallest(max(0, limit), late, key=lambda record: record.id)
+
+    def wipeable(self, finished_before: float, limit: int) -> Sequence[Record]:
+        kept = [record for record in self._ended_before(finished_before) if record.has_request]
+        return heapq.nsmallest(max(0, limit), kept, key=lambda record: (record.finished_at, record.id))
+
+    def outdated(self, now: float, limit: int) -> Sequence[Record]:
+        late = [record for record in self._ended_before(now) if rules.keep_until(record) < now]
+        return heapq.nsmallest(max(0, limit), late, key=lambda record: (rules.keep_until(record), record.id))
+
+    def ended(self, finished_before: float, after_id: int, limit: int) -> Sequence[Record]:
+        found = [record for record in self._ended_before(finished_before) if record.id > after_id]
+        return heapq.nsmallest(max(0, limit), found, key=lambda record: record.id)
+
+    def _ended_before(self, time: float) -> Sequence[Record]:
+        with self._reader:
+            records = [row.record for row in self._data.rows.values() if row.record.status.is_final]
+        return [record for record in records if record.finished_at is not None and record.finished_at < time]

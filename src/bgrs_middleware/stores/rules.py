@@ -18,6 +18,7 @@ from ..models import (
     Cancel,
     Captured,
     Claim,
+    Delete,
     Expire,
     Finish,
     Record,
@@ -34,6 +35,8 @@ MAX_ID = 2**63 - 1
 
 CANCELLED_NOTE = "cancelled"
 RETRIED_NOTE = "queued again"
+
+SECONDS_PER_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +234,11 @@ def release(record: Record, order: Release) -> Move | None:
         return None
     if order.lease_until is not None and record.lease_until != order.lease_until:
         return None
-    changes = _ended(order.status, order.now)
-    if not order.status.is_final:
+    # Who asked for cancellation was told that it stops: it does not run again.
+    cancelled = record.status is Status.CANCELLING and order.status is Status.QUEUED
+    status = Status.CANCELLED if cancelled else order.status
+    changes = _ended(status, order.now)
+    if not status.is_final:
         del changes["finished_at"]
     if order.died:
         changes["deaths"] = record.deaths + 1
@@ -271,14 +277,21 @@ def retry(record: Record, order: Retry) -> Move | None:
     return Move(changes=changes, at=order.now, notes=(RETRIED_NOTE,), drops_captured=True)
 
 
-def may_delete(record: Record) -> bool:
-    """Only what no worker holds may go."""
-    return not record.status.is_running
+def may_delete(record: Record, order: Delete) -> bool:
+    """Only what no worker holds may go; and where the order says when it ended, only what has not run again since."""
+    return not record.status.is_running and order.finished_at in (None, record.finished_at)
 
 
 def expire(_record: Record, order: Expire) -> Move:
     """QUEUED → EXPIRED. The store gives only queued records."""
-    return Move(changes=_ended(Status.EXPIRED, order.now) | {"has_request": False, "request_body_name": None})
+    changes = _ended(Status.EXPIRED, order.now) | {"has_request": False, "request_body_name": None}
+    return Move(changes=changes, at=order.now, notes=(order.note,))
+
+
+def keep_until(record: Record) -> float:
+    """When the retention of a record that has ended is over. The SQL stores compute the same in `sql/schema.py`."""
+    assert record.finished_at is not None
+    return record.finished_at + record.retention_days * SECONDS_PER_DAY
 
 
 def wipe(record: Record, _order: Wipe) -> Move | None:

@@ -25,18 +25,23 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     func,
     insert,
     inspect,
+    literal_column,
     select,
     text,
     update,
 )
 from sqlalchemy.dialects.mysql import LONGBLOB, MEDIUMTEXT
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateIndex
 
 from ...errors import SchemaError
-from ...models import Status
+from ...models import Status, new_rid
+from .. import rules
 
 ADVISORY_LOCK = 0x62677273  # "bgrs": held while the tables are made, so that two processes do not make them at once.
 
@@ -91,8 +96,12 @@ request = Table(
 
 _unfinished = request.c.status < text(str(int(Status.FINISHED)))
 _owned = request.c.owner.is_not(None)
+ended = request.c.status >= literal_column(str(int(Status.FINISHED)))
+kept = and_(ended, request.c.has_request == literal_column("1"))
+keep_until = request.c.finished_at + request.c.retention_days * literal_column(str(rules.SECONDS_PER_DAY), Double)
+"""When the retention of a record that has ended is over: what `rules.keep_until` says in SQL."""
 
-# Every accept pays for every index: these three and the primary key are all there are.
+# Every accept pays for every index: these three and the primary key are all there are for it.
 Index("bgrs_request_rid", request.c.rid, unique=True)
 Index(
     "bgrs_request_unfinished",
@@ -102,6 +111,20 @@ Index(
     postgresql_where=_unfinished,
 )
 Index("bgrs_request_owner", request.c.owner, request.c.id, sqlite_where=_owned, postgresql_where=_owned)
+
+
+def _has_computed_indexes(*_: Any, dialect: Dialect, **__: Any) -> bool:
+    return not getattr(dialect, "is_mariadb", False)
+
+
+# A request enters the first of these once, at its end, and the second only where its own request is kept for a retry.
+ENDED_INDEXES = (
+    Index("bgrs_request_keep_until", keep_until, sqlite_where=ended, postgresql_where=ended).ddl_if(
+        callable_=_has_computed_indexes
+    ),
+    Index("bgrs_request_kept", request.c.finished_at, sqlite_where=kept, postgresql_where=kept),
+)
+"""MariaDB has no indexes of computed values: there, each look at what is outdated goes through all that has ended."""
 
 detail = Table(
     "bgrs_detail",
@@ -115,11 +138,29 @@ detail = Table(
 )
 Index("bgrs_detail_rid", detail.c.rid, detail.c.id)
 
-schema = Table("bgrs_schema", metadata, Column("version", Integer, nullable=False), **_MYSQL)
+schema = Table(
+    "bgrs_schema",
+    metadata,
+    Column("version", Integer, nullable=False),
+    Column("identity", String(32)),
+    **_MYSQL,
+)
 
 Step = Callable[[Connection], None]
 
-UPGRADES: tuple[Step, ...] = ()
+
+def _let_retention_work(connection: Connection) -> None:
+    for index in ENDED_INDEXES:
+        if connection.dialect.name in ("sqlite", "postgresql"):
+            connection.execute(CreateIndex(index, if_not_exists=True))
+        else:
+            index.create(connection, checkfirst=True)
+    if "identity" not in {column["name"] for column in inspect(connection).get_columns(schema.name)}:
+        connection.execute(text(f"ALTER TABLE {schema.name} ADD COLUMN identity VARCHAR(32)"))
+    connection.execute(update(schema).values(identity=new_rid()))
+
+
+UPGRADES: tuple[Step, ...] = (_let_retention_work,)
 """`UPGRADES[0]` makes version 2 of version 1, and so on."""
 
 
@@ -138,7 +179,7 @@ def _upgrade(connection: Connection, steps: Sequence[Step]) -> None:
     found = _version(connection)
     if found is None:
         metadata.create_all(connection)
-        connection.execute(insert(schema).values(version=newest))
+        connection.execute(insert(schema).values(version=newest, identity=new_rid()))
         return
     if found > newest:
         raise SchemaError(
@@ -181,3 +222,9 @@ def _version(connection: Connection) -> int | None:
         return None
     version: int | None = connection.execute(select(func.max(schema.c.version))).scalar()
     return version
+
+
+def identity_of(connection: Connection) -> str | None:
+    """What tells this store from every other one; made when it was."""
+    identity: str | None = connection.execute(select(schema.c.identity)).scalar()
+    return identity

@@ -36,7 +36,7 @@ from sqlalchemy.sql.expression import ClauseElement
 
 from ...models import Status
 from .rows import CAPTURED_COLUMNS, DETAIL_COLUMNS, RECORD_COLUMNS
-from .schema import detail, request
+from .schema import detail, ended, keep_until, kept, request
 
 MAX_IN = 512
 """Rids in one statement: under the 999 parameters that an old SQLite takes."""
@@ -53,13 +53,12 @@ def _number(status: Status) -> ColumnElement[int]:
     return literal_column(str(int(status)))
 
 
-# The queue is asked for by a range of states and in the order of its own index. Asked for by one state in the order of
-# ids, PostgreSQL may go through all records by id instead, as long as it takes queued ones for frequent.
+# The queue is asked for by a range of states, in the order of its own index: then a claim reads as many entries as it
+# takes. Asked for by one state in the order of ids, PostgreSQL may fetch and sort the whole queue, or all records.
 _UNFINISHED = request.c.status < _number(Status.FINISHED)
 _QUEUED = and_(_UNFINISHED, request.c.status < _number(Status.RUNNING))
 _HELD = and_(_UNFINISHED, request.c.status >= _number(Status.RUNNING))
 _IN_QUEUE_ORDER = (request.c.status, request.c.id)
-_ID_WITHOUT_INDEX: ColumnElement[int] = request.c.id + literal_column("0")
 
 
 class Statement:
@@ -135,7 +134,9 @@ class Statements:
 
     def _insert_of(self, columns: tuple[str, ...], count: int) -> Statement:
         def make() -> ClauseElement:
-            places = [{name: bindparam(f"{name}_{index}") for name in columns} for index in range(count)]
+            places: list[dict[str, Any]] = [
+                {name: bindparam(f"{name}_{index}") for name in columns} for index in range(count)
+            ]
             return insert(request).values(places).inline()
 
         return self._once(("insert", columns, count), make)
@@ -229,11 +230,32 @@ class Statements:
             rows = select(*RECORD_COLUMNS).where(
                 _HELD,
                 request.c.lease_until < bindparam("lease_before", type_=Double),
-                bindparam("after_id", type_=BigInteger) < _ID_WITHOUT_INDEX,
+                bindparam("after_id", type_=BigInteger) < request.c.id,
             )
-            return _limited(rows.order_by(_ID_WITHOUT_INDEX))
+            return _limited(rows.order_by(request.c.id))
 
         return self._once("abandoned", make)
+
+    def wipeable(self) -> Statement:
+        return self._ended_before("wipeable", kept, request.c.finished_at)
+
+    def outdated(self) -> Statement:
+        return self._ended_before("outdated", ended, keep_until)
+
+    def _ended_before(self, name: str, state: ColumnElement[bool], time: ColumnElement[float]) -> Statement:
+        def make() -> ClauseElement:
+            rows = select(*RECORD_COLUMNS).where(state, time < bindparam("before", type_=Double))
+            return _limited(rows.order_by(time, request.c.id))
+
+        return self._once(name, make)
+
+    def ended(self) -> Statement:
+        def make() -> ClauseElement:
+            before = request.c.finished_at < bindparam("before", type_=Double)
+            rows = select(*RECORD_COLUMNS).where(ended, before, request.c.id > bindparam("after_id", type_=BigInteger))
+            return _limited(rows.order_by(request.c.id))
+
+        return self._once("ended", make)
 
     def count_queued(self) -> Statement:
         return self._once("count queued", lambda: select(func.count()).select_from(request).where(_QUEUED))

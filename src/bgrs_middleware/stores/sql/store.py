@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine
@@ -21,7 +22,7 @@ from ..text import clean
 from .clock import LeaseClock
 from .connections import Links, Target, parse
 from .rows import captured_of, detail_of, record_of
-from .schema import UPGRADES, Step, upgrade
+from .schema import UPGRADES, Step, identity_of, upgrade
 from .statements import Statement, Statements, Values, keyed
 from .transaction import SqlTransaction
 
@@ -58,9 +59,17 @@ class SqlStore(Store):
         links = self._links_of.get(process)
         return links if links is not None else self._links_of.setdefault(process, Links(self._target))
 
+    @property
+    def file(self) -> Path | None:
+        """Where SQLite's file is; None for any other database."""
+        return self._target.path
+
     def lease_now(self) -> float:
         # Free and without waiting, because event loops ask it: see `clock.py`.
         return self._clock.now()
+
+    def identity(self) -> str | None:
+        return self._links().read(identity_of)
 
     def open(self) -> None:
         with self._links().writing() as connection:
@@ -111,6 +120,18 @@ class SqlStore(Store):
         # Who asks this asks it regularly, and compares leases with the clock.
         self._links().read(self._clock.measure)
         return [record_of(row) for row in self._fetch(self._statements.abandoned(), wanted)]
+
+    def wipeable(self, finished_before: float, limit: int) -> Sequence[Record]:
+        wanted = {"before": finished_before, "limit": max(0, limit)}
+        return [record_of(row) for row in self._fetch(self._statements.wipeable(), wanted)]
+
+    def outdated(self, now: float, limit: int) -> Sequence[Record]:
+        wanted = {"before": now, "limit": max(0, limit)}
+        return [record_of(row) for row in self._fetch(self._statements.outdated(), wanted)]
+
+    def ended(self, finished_before: float, after_id: int, limit: int) -> Sequence[Record]:
+        wanted = {"before": finished_before, "after_id": min(after_id, MAX_ID), "limit": max(0, limit)}
+        return [record_of(row) for row in self._fetch(self._statements.ended(), wanted)]
 
     def _fetch(self, statement: Statement, wanted: Mapping[str, Any]) -> Sequence[Values]:
         return self._links().read(lambda connection: statement.fetch(connection, wanted))

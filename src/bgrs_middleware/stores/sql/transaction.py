@@ -119,13 +119,11 @@ class SqlTransaction(Transaction):
         outcomes: list[Changed] = []
         for batch in rules.batches(orders):
             found = self._found([order.rid for order in batch])
-            befores = [found.get(order.rid) for order in batch]
-            gone = [record for record in befores if record is not None and rules.may_delete(record)]
+            changes = [_deletion(found.get(order.rid), order) for order in batch]
+            gone = [change.before for change in changes if change.done and change.before is not None]
             self._statements.delete_details().run_many(self._connection, [{"of": record.rid} for record in gone])
             self._statements.delete_request().run_many(self._connection, [{"row": record.id} for record in gone])
-            outcomes += [
-                Changed(done=record is not None and rules.may_delete(record), before=record) for record in befores
-            ]
+            outcomes += changes
         return outcomes
 
     def expire(self, orders: Sequence[Expire]) -> Sequence[Sequence[Record]]:
@@ -177,3 +175,7 @@ class SqlTransaction(Transaction):
     def _write_notes(self, notes: Iterable[tuple[str, float, str]]) -> None:
         rows = [{"rid": rid, "at": at, "text": clean(text)} for rid, at, text in notes]
         self._statements.insert_detail().run_many(self._connection, rows)
+
+
+def _deletion(record: Record | None, order: Delete) -> Changed:
+    return Changed(done=record is not None and rules.may_delete(record, order), before=record)

@@ -1,0 +1,1 @@
+"""The command `bgrs worker`: a process that runs what web processes have accepted, and answers nobody itself."""
