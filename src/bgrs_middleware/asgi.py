@@ -23,6 +23,7 @@ from .pending import on_loop
 from .protocol.ask import Ask
 from .protocol.message import Reply, RequestHead
 from .protocol.problem import problem_reply
+from .protocol.routes import Route
 from .replay.asgi_replayer import AsgiReplayer
 from .replay.base import REPLAY_KEY
 from .replay.scope import head_from_scope
@@ -95,12 +96,19 @@ class BgrsMiddleware:
             await self.app(scope, receive, send)
             return
         head = head_from_scope(scope)
-        service: Service | None = None
         try:
             concern = self._doorway.concern(head)
-            if concern is None:
-                await self.app(scope, receive, send)
-                return
+        except BgrsError as error:
+            await send_reply(_problem(error, head), None, receive, send)
+            return
+        if concern is None:
+            await self.app(scope, receive, send)
+        else:
+            await self._serve(concern, head, scope, receive, send)
+
+    async def _serve(self, concern: Route | Ask, head: RequestHead, scope: Scope, receive: Receive, send: Send) -> None:
+        service: Service | None = None
+        try:
             self._learn(scope)
             service = self._doorway.open_service or await self._service()
             identify = self.settings.identify

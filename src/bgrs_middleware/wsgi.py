@@ -20,6 +20,7 @@ from .pending import in_thread
 from .protocol.ask import Ask
 from .protocol.message import Reply, RequestHead, StoredSlice
 from .protocol.problem import problem_reply
+from .protocol.routes import Route
 from .replay.base import REPLAY_KEY
 from .replay.environ import head_from_environ
 from .replay.wsgi_replayer import WsgiReplayer
@@ -78,8 +79,16 @@ class BgrsMiddleware:
         head = head_from_environ(environ)
         try:
             concern = self._doorway.concern(head)
-            if concern is None:
-                return self.app(environ, start_response)
+        except BgrsError as error:
+            return _send_problem(error, head, start_response)
+        if concern is None:
+            return self.app(environ, start_response)
+        return self._serve(concern, head, environ, start_response)
+
+    def _serve(
+        self, concern: Route | Ask, head: RequestHead, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        try:
             service = self._doorway.service
             service.open()
             identify = self.settings.identify

@@ -15,6 +15,7 @@ import pytest
 
 from bgrs_middleware import Rule
 from bgrs_middleware.asgi import BgrsMiddleware as AsgiMiddleware
+from bgrs_middleware.errors import NotFound
 from bgrs_middleware.wsgi import BgrsMiddleware as WsgiMiddleware
 
 from .answer import sent
@@ -125,6 +126,31 @@ def test_the_exceptions_of_an_ordinary_call_are_the_servers_to_answer(door: Door
     assert door.get("/do/raise:oops").body == b"Internal Server Error"
     answer = door.get("/do/length:9/send:3/raise:oops")
     assert (answer.status, answer.whole) == (200, False)
+
+
+@pytest.mark.parametrize("request_", ORDINARY, ids=lambda request: request.target.decode())
+def test_an_exception_of_our_own_that_the_application_raises_is_not_taken_for_ours(
+    data_dir: Path, request_: Any
+) -> None:
+    def wsgi_app(*_: Any) -> list[bytes]:
+        raise NotFound
+
+    async def asgi_app(*_: Any) -> None:
+        raise NotFound
+
+    middleware = WsgiMiddleware(wsgi_app, data_dir=str(data_dir), rules=RULES)
+    with pytest.raises(NotFound):
+        middleware(WsgiGateway(middleware).environ(request_), lambda *_: None)
+    door = AsgiMiddleware(asgi_app, data_dir=str(data_dir), rules=RULES)
+
+    async def receive() -> Any: ...
+    async def send(message: Any) -> None: ...
+
+    loop = LoopThread()
+    scope = AsgiGateway(door, loop=loop).scope(request_)
+    with pytest.raises(NotFound):
+        loop.run(door(scope, receive, send))
+    loop.close()
 
 
 def test_the_files_are_for_their_owner_alone(door: Door, data_dir: Path) -> None:
