@@ -43,7 +43,7 @@ def accepted(
         by_prefer: whether `Prefer: respond-async` was applied.
         base_url: absolute URL of the application's root, percent-encoded, without a slash at the end.
     """
-    url = _ascii(f"{base_url}{settings.path.rstrip('/')}/{rid}")
+    url = _ascii(f"{base_url}{settings.path}/{rid}")
     # A rid is hex and needs no escaping.
     body = b'{%s: "%s"}' % (_as_key("request" if rule is None else rule.id_field), rid.encode("ascii"))
     headers: list[tuple[bytes, bytes]] = [

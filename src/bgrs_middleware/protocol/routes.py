@@ -56,9 +56,11 @@ def find_route(method: str, route_path: str, settings: Settings, rules: Rules) -
         MethodNotAllowed: the route takes other methods; its header `Allow` names them.
         NotFound: there is no such route below `path`, or the id is no rid.
     """
-    ours = settings.path.rstrip("/")
-    if route_path == ours or route_path.startswith(ours + "/"):
-        return _own_route(method, route_path[len(ours) :])
+    ours = settings.path
+    if route_path.startswith(ours):
+        below = route_path[len(ours) :]
+        if not below or below[0] == "/":
+            return _own_route(method, below)
     found = rules.result_rid(method, route_path)
     if found is None:
         return None
