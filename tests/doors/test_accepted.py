@@ -129,5 +129,5 @@ def test_a_large_body_refused_by_a_full_queue_is_removed(open_door) -> None:
     door = open_door(executor="worker", max_queued=1)
     door.ask("/items")
     assert door.call("POST", "/items?bgrs=yes", [], b"x" * 200_000).status == 503
-    door.service._janitor.close()
+    door.clean_up()
     assert [path for path in (door.data_dir / "bodies").rglob("*") if path.is_file()] == []

@@ -42,7 +42,7 @@ def test_a_locked_database_is_a_503_and_over_when_the_lock_is(open_door, data_di
         other.execute("ROLLBACK")
     assert rows(data_dir) == 1
     assert door.result(door.ask("/items", method="POST", body=BODY_IN_A_FILE)).status == 200
-    door.service._janitor.close()
+    door.clean_up()
     assert body_files(data_dir) == []
 
 

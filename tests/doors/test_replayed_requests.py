@@ -82,7 +82,7 @@ def test_a_large_body_waits_encrypted_and_is_removed_when_it_is_over(open_door) 
         assert b"plainly readable" not in file.read_bytes()
     door.release("first")
     assert door.result(rid).json()["length"] == 170_000
-    door.service._janitor.close()
+    door.clean_up()
     assert body_files(door.data_dir) == []
 
 

@@ -118,7 +118,7 @@ def test_delete_removes_record_details_and_bodies(door: Door) -> None:
     for path in (f"/bgrs/{rid}", f"/bgrs/{rid}/details", f"/bgrs/{rid}/result"):
         again = door.get(path)
         assert (again.status, again.headers, again.body) == (404, unknown.headers, unknown.body)
-    door.service._janitor.close()
+    door.clean_up()
     assert body_files(door) == []
 
 
@@ -138,7 +138,7 @@ def test_what_is_queued_is_deleted_with_its_body_and_never_runs(open_door) -> No
     door.release("first")
     door.ended(door.ask("/items"))
     assert door.stage.seen == []
-    door.service._janitor.close()
+    door.clean_up()
     assert body_files(door) == []
 
 
@@ -153,5 +153,5 @@ def test_what_ended_without_a_response_can_be_deleted_with_its_kept_request(open
     assert door.ended(rid)["status_name"] == state
     assert len(body_files(door)) == 1
     assert door.call("DELETE", f"/bgrs/{rid}").status == 204
-    door.service._janitor.close()
+    door.clean_up()
     assert body_files(door) == []

@@ -125,16 +125,18 @@ class Outcome:
                 rid=record.rid, worker=self._books.worker, status=status, now=time.time(), died=False, note=note
             )
 
-        await self._write(lambda: self._books.ledger.release(order()))
+        try:
+            await self._write(lambda: self._books.ledger.release(order()))
+        finally:
+            self._books.ended(record.rid)
 
     async def _finish(self, status: Status, note: str, captured: Captured | None = None) -> None:
         run = self._active.run
-        record = self._active.record
         keep_request = status is not Status.FINISHED
 
         def order() -> Finish:
             return Finish(
-                rid=record.rid,
+                rid=self._active.record.rid,
                 worker=self._books.worker,
                 status=status,
                 now=time.time(),
@@ -146,6 +148,14 @@ class Outcome:
                 notes=(note,),
             )
 
+        try:
+            await self._record(order, captured, keep_request=keep_request)
+        finally:
+            # Last of all: a process that drains waits for it, and then for the bodies that were dropped.
+            self._books.ended(self._active.record.rid)
+
+    async def _record(self, order: Callable[[], Finish], captured: Captured | None, *, keep_request: bool) -> None:
+        record = self._active.record
         try:
             changed = await self._write(lambda: self._books.ledger.finish(order()))
         except StoreDataError as error:
@@ -163,23 +173,20 @@ class Outcome:
         self._over = self._active.ending = True
         run = self._active.run
         pause_seconds = FIRST_PAUSE_SECONDS
-        try:
-            while True:
-                notes = run.take_notes()
-                self._books.reporter.send_notes(run, notes)
-                try:
-                    changed = await send()
-                    break
-                except StoreDataError:
-                    raise
-                except StorageError as error:
-                    run.put_back_notes(notes)
-                    logger.warning("The outcome of %s is not written yet: %s", self._active.record.rid, error)
-                    if not await self._pause(pause_seconds):
-                        return None
-                    pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
-        finally:
-            self._books.ended(self._active.record.rid)
+        while True:
+            notes = run.take_notes()
+            self._books.reporter.send_notes(run, notes)
+            try:
+                changed = await send()
+                break
+            except StoreDataError:
+                raise
+            except StorageError as error:
+                run.put_back_notes(notes)
+                logger.warning("The outcome of %s is not written yet: %s", self._active.record.rid, error)
+                if not await self._pause(pause_seconds):
+                    return None
+                pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
         if not changed.done:
             logger.warning("The claim on %s was lost; its outcome was not recorded.", self._active.record.rid)
         return changed
