@@ -69,7 +69,6 @@ class Runs:
         self._keyring = keyring
         self._active: dict[str, Active] = {}
         self._outcomes: dict[str, Outcome] = {}
-        self._stuck: set[Run] = set()
         self._claims: set[object] = set()
         """Those on their way: what they bring is not among the active yet."""
         self._draining = False
@@ -130,11 +129,6 @@ class Runs:
         """Whether a request runs here just now."""
         return rid in self._active
 
-    @property
-    def stuck(self) -> int:
-        """How many applications have not returned though their time is over: each still keeps its slot."""
-        return len(self._stuck)
-
     def interrupt(self, active: Active, reason: str) -> None:
         """Stop a run that must not go on here; nobody cancelled it."""
         if active.stop_reason is None:
@@ -147,7 +141,6 @@ class Runs:
         """End a run that takes longer than it may. Its slot is free when its application returns."""
         outcome = self._outcomes.get(active.record.rid)
         if outcome is not None and active.stop_reason is None and not active.ending:
-            self._stuck.add(active.run)
             # Written first: what the application makes of its interruption decides nothing any more.
             in_background(outcome.timed_out(), lambda: None)
             self.interrupt(active, "it ran longer than max_run_seconds")
@@ -215,7 +208,7 @@ class Runs:
         run.note("started" if record.attempt == 1 else f"started, attempt {record.attempt}")
         job = Job(head=head, body=body, run=run, recorder=self._recorder(record, run), listener=outcome)
         try:
-            self._replayer.start(job, partial(self._returned, run, on_done))
+            self._replayer.start(job, on_done)
         except ReplayUnavailable:
             body.close()
             in_background(outcome.never_started(), on_done)
@@ -236,10 +229,6 @@ class Runs:
             return head, InlineRequestBody(inline or b"")
         reader = self._bodies.read(record.request_body_name)
         return head, SealedRequestBody(reader, self._keyring, context)
-
-    def _returned(self, run: Run, on_done: Callable[[], None]) -> None:
-        self._stuck.discard(run)
-        on_done()
 
     def _ended(self, rid: str) -> None:
         self._active.pop(rid, None)
