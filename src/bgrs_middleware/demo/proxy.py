@@ -30,19 +30,12 @@ async def run_proxy(listener: socket.socket, upstream_port: int, stopped: asynci
     """
     open_connections: set[asyncio.Task[None]] = set()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None, "asyncio runs this as a task"
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: known from its first moment, so that a stop misses none that has not begun.
+        task = asyncio.create_task(_serve(reader, writer, upstream_port))
         open_connections.add(task)
-        try:
-            await _pass_on(reader, writer, upstream_port)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # One side hung up, or sends no HTTP; there is nobody to tell.
-        except asyncio.CancelledError:
-            pass  # The proxy stops. Python 3.11 would report a handler that ends as cancelled as a fault.
-        finally:
-            writer.close()
-            open_connections.discard(task)
+        task.add_done_callback(open_connections.discard)
+        task.add_done_callback(lambda _: writer.close())
 
     server = await asyncio.start_server(connected, sock=listener)
     await stopped.wait()
@@ -50,6 +43,12 @@ async def run_proxy(listener: socket.socket, upstream_port: int, stopped: asynci
     for task in tuple(open_connections):
         task.cancel()
     await asyncio.gather(*open_connections, return_exceptions=True)
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream_port: int) -> None:
+    # One side hung up, or sends no HTTP; there is nobody to tell.
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        await _pass_on(reader, writer, upstream_port)
 
 
 async def _pass_on(client: asyncio.StreamReader, back: asyncio.StreamWriter, upstream_port: int) -> None:

@@ -71,12 +71,14 @@ def api(listener: socket.socket, data_dir: str) -> Iterator[None]:
 @contextlib.contextmanager
 def proxy(listener: socket.socket, upstream_port: int) -> Iterator[None]:
     """Run the proxy while the block runs."""
-    loop = asyncio.new_event_loop()
+    # A runner ends what asyncio itself has begun, too: a connection that is just being accepted is a task of its own.
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    loop = runner.get_loop()
     stopped = asyncio.Event()
 
     def run() -> None:
-        with contextlib.closing(loop):
-            loop.run_until_complete(run_proxy(listener, upstream_port, stopped))
+        with runner:
+            runner.run(run_proxy(listener, upstream_port, stopped))
 
     def stop() -> None:
         with contextlib.suppress(RuntimeError):  # The loop is closed: it has ended by itself.
