@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from itertools import repeat
 from statistics import median
 
-from bgrs_middleware.models import Add, Captured, Claim, Finish, Rerun, Status, new_rid
+from bgrs_middleware.models import Captured, Rerun, Status, new_rid
+from bgrs_middleware.orders import Add, Claim, Finish
 from bgrs_middleware.settings import Settings
 from bgrs_middleware.stores import make_store
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -93,10 +95,14 @@ class PostgresServer:
                     raise RuntimeError((self._folder / "log").read_text()) from None
                 time.sleep(0.02)
 
-    def stop(self) -> None:
-        """Stop it, breaking all connections; its data stay."""
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Stop it, breaking all connections; its data stay.
+
+        Parameters:
+            number: SIGINT is its "fast" shutdown, which waits for no client; SIGQUIT its "immediate" one, a crash.
+        """
         if self._process is not None:
-            self._process.send_signal(2)  # "fast": no waiting for clients
+            self._process.send_signal(number)
             self._process.wait(START_SECONDS)
             self._process = None
 
@@ -104,6 +110,12 @@ class PostgresServer:
         """Stop it and remove its data."""
         self.stop()
         shutil.rmtree(self._folder)
+
+    def connect(self) -> socket.socket:
+        """A connection to it, of which nothing was said yet."""
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(self._folder / ".s.PGSQL.5432"))
+        return connection
 
     def url(self, database: str = "postgres", *, driver: str = "postgresql+psycopg") -> str:
         """The URL of one of its databases."""

@@ -18,13 +18,19 @@ import pytest
 import bgrs_middleware
 
 FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("the words", ("errors", "models", "setting_kinds", "setting_parts", "settings")),
+    ("the words", ("errors", "hot", "failpoints", "models", "orders", "setting_kinds", "setting_parts", "settings")),
     ("deciding, and what stands beside it", ("protocol", "pending", "progress")),
-    ("what can be exchanged", ("stores", "bodies", "executors", "sealing", "keyfile")),
+    ("what can be exchanged", ("stores", "bodies", "executors", "sealing", "keyfile", "advice")),
     ("the one writer, the one reader", ("batching", "ledger", "reader", "waiting")),
     ("the service", ("service",)),
     ("replaying", ("replay",)),
-    ("the doors", ("", "doorway", "lifespan", "asgi", "asgi_reply", "wsgi", "cli", "demo", "purge", "worker")),
+    (
+        "the doors",
+        (
+            *("", "doorway", "lifespan", "asgi", "asgi_reply", "wsgi"),
+            *("cli", "existing", "demo", "purge", "status", "worker"),
+        ),
+    ),
 )
 """From the ground up: a floor's name, and its modules. A name stands for its submodules too; "" is `__init__.py`."""
 

@@ -23,7 +23,7 @@ from .pending import on_loop
 from .protocol.ask import Ask
 from .protocol.message import Reply, RequestHead
 from .protocol.problem import problem_reply
-from .protocol.routes import Route
+from .protocol.routes import Route, is_about_health
 from .replay.asgi_replayer import AsgiReplayer
 from .replay.base import REPLAY_KEY
 from .replay.scope import head_from_scope
@@ -109,8 +109,18 @@ class BgrsMiddleware:
     async def _serve(self, concern: Route | Ask, head: RequestHead, scope: Scope, receive: Receive, send: Send) -> None:
         service: Service | None = None
         try:
-            self._learn(scope)
-            service = self._doorway.open_service or await self._service()
+            service = self._doorway.open_service
+            if service is None or isinstance(concern, Ask):
+                self._learn(scope)
+            if is_about_health(concern):
+                # Before anything that may take long: opening the store, and finding out who asks.
+                reply = await on_loop(self._doorway.service.health.answer(head))
+                if service is not None:
+                    service.heed_signals(holds=False)
+                await send_reply(reply, service, receive, send)
+                return
+            service = service or await self._service()
+            service.heed_signals(holds=False)
             identify = self.settings.identify
             identified = None if identify is None else await _settled(identify(scope))
             caller = service.caller(identified, head)
@@ -167,7 +177,9 @@ class BgrsMiddleware:
 
     async def _start(self) -> None:
         try:
-            await self._service()
+            service = await self._service()
+            # The lifespan tells of the end, too, but not before the last connection is closed.
+            service.heed_signals(holds=False)
         except BgrsError as error:
             # The application can serve without us; the first background request tries again and gets its 503.
             logger.error("Background requests are not available yet: %s", error, exc_info=error)

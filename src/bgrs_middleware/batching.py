@@ -36,6 +36,7 @@ class Batcher(Generic[J]):
         self._called = False
         self._calling: asyncio.AbstractEventLoop | None = None
         """The loop that will call when its turn is over."""
+        self._calling_thread = 0
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -62,15 +63,17 @@ class Batcher(Generic[J]):
             self._thread.join(timeout_seconds)
 
     def _arrange_call(self) -> None:
+        # A loop that ended before it called is forgotten: the next job, from wherever, arranges a call of its own.
+        thread = threading.get_ident()
+        if thread == self._calling_thread and self._calling is not None and self._calling.is_running():
+            return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             self._call()
             return
-        # A loop that ended before it called is forgotten: the next job, from wherever, arranges a call of its own.
-        if loop is not self._calling:
-            self._calling = loop
-            loop.call_soon(self._end_of_turn)
+        self._calling, self._calling_thread = loop, thread
+        loop.call_soon(self._end_of_turn)
 
     def _end_of_turn(self) -> None:
         with self._lock:

@@ -14,9 +14,10 @@ from typing import Any
 from . import __version__
 from .demo import command as demo
 from .purge import command as purge
+from .status import command as status
 from .worker import command as worker
 
-SUBCOMMANDS = (demo.add_parser, worker.add_parser, purge.add_parser)
+SUBCOMMANDS = (demo.add_parser, worker.add_parser, status.add_parser, purge.add_parser)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

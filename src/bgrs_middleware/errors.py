@@ -19,6 +19,7 @@ BgrsError
 │       └── DiskFull               the disk is at its floor, `min_free_bytes`
 ├── StorageError              the store or the bodies failed; the driver's error is the cause
 │   ├── StoreUnavailable      503  locked, full, read-only, unreachable: nothing was committed
+│   │   └── CommitInDoubt          the connection broke during the commit: nobody knows
 │   ├── StoreDataError        503  the database refused one value; other changes are not affected
 │   ├── SchemaError           503  the tables are newer than this package, or an upgrade failed
 │   ├── BodyError             503  a body file could not be written or read
@@ -146,6 +147,10 @@ class StoreUnavailable(StorageError):
     """The store is locked, full, read-only or unreachable; nothing was committed."""
 
 
+class CommitInDoubt(StoreUnavailable):
+    """The connection broke while a commit was on its way: all of it was committed, or nothing."""
+
+
 class StoreDataError(StorageError):
     """The database refused a value; nothing of that change was committed."""
 
@@ -194,6 +199,7 @@ HTTP_STATUS: dict[type[BgrsError], int] = {
     QueueFull: 503,
     DiskFull: 503,
     StoreUnavailable: 503,
+    CommitInDoubt: 503,
     StoreDataError: 503,
     SchemaError: 503,
     BodyError: 503,

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 from .batching import Batcher
 from .errors import StorageError, StoreDataError, StoreUnavailable
-from .models import (
+from .failpoints import ARMED, Failpoint, reach
+from .models import Record, Status
+from .orders import (
     Add,
     Added,
     Cancel,
@@ -24,12 +26,10 @@ from .models import (
     Expire,
     Finish,
     Note,
-    Record,
     Release,
     Renew,
     Report,
     Retry,
-    Status,
 )
 from .pending import Delivery, Pending, deliver
 from .stores.base import Store, Transaction
@@ -49,8 +49,9 @@ _VERBS = (
     "expire",
     "wipe_requests",
     "claim",
+    "probe",
 )
-"""In the order of one commit. `claim` comes last, so that what a commit adds can be claimed in the same one."""
+"""In the order of one commit. `claim` comes late, so that what a commit adds can be claimed in the same one."""
 
 
 class _Job(NamedTuple):
@@ -65,14 +66,23 @@ class Ledger:
     Parameters:
         store: an opened store.
         changed: called after each commit, from the ledger's thread, with the rids whose state may have changed.
+        queued: called after each commit that queued something, when its callers are told, with what it queued.
+
+    Neither may raise.
 
     The methods are the verbs of `stores.base.Transaction`, for one order each. What they return is delivered when it is
     committed and flushed, or fails with a `StorageError` when nothing of it was.
     """
 
-    def __init__(self, store: Store, changed: Callable[[Collection[str]], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        changed: Callable[[Collection[str]], None],
+        queued: Callable[[tuple[str, ...]], None] = lambda rids: None,
+    ) -> None:
         self._store = store
         self._changed = changed
+        self._queued = queued
         self._batcher: Batcher[_Job] = Batcher("bgrs-ledger", self._handle)
 
     def add(self, order: Add) -> Pending[Added]:
@@ -111,6 +121,9 @@ class Ledger:
     def wipe_request(self, rid: str) -> Pending[Changed]:
         return self._put("wipe_requests", rid)
 
+    def probe(self, now: float) -> Pending[None]:
+        return self._put("probe", now)
+
     def close(self) -> None:
         """Commit what is waiting and end the thread. What comes later fails with `StoreUnavailable`."""
         self._batcher.close()
@@ -123,7 +136,7 @@ class Ledger:
 
     def _handle(self, jobs: list[_Job]) -> None:
         try:
-            deliveries, rids = self._commit(jobs)
+            deliveries, rids, queued = self._commit(jobs)
         except StoreDataError as error:
             if len(jobs) == 1:
                 jobs[0].pending.fail(error)
@@ -138,23 +151,33 @@ class Ledger:
         if rids:
             self._changed(rids)
         deliver(deliveries)
+        if queued:
+            self._queued(tuple(queued))
 
-    def _commit(self, jobs: list[_Job]) -> tuple[list[Delivery], set[str]]:
+    def _commit(self, jobs: list[_Job]) -> tuple[list[Delivery], set[str], list[str]]:
         by_verb: dict[str, list[_Job]] = {}
         for job in jobs:
             by_verb.setdefault(job.verb, []).append(job)
         deliveries: list[Delivery] = []
         rids: set[str] = set()
+        queued: list[str] = []
         with self._store.transaction() as transaction:
             for verb in _VERBS:
                 group = by_verb.get(verb)
                 if group is not None:
                     outcomes = _apply(transaction, verb, [job.order for job in group])
                     rids.update(_touched(verb, group, outcomes))
+                    queued += _newly_queued(verb, group, outcomes)
                     deliveries.extend(
                         (job.pending, outcome, None) for job, outcome in zip(group, outcomes, strict=True)
                     )
-        return deliveries, rids
+            if ARMED and "add" in by_verb:
+                reach(Failpoint.ACCEPT_BEFORE_COMMIT)
+            if ARMED and "finish" in by_verb:
+                reach(Failpoint.FINISH_BEFORE_COMMIT)
+        if ARMED and "add" in by_verb:
+            reach(Failpoint.ACCEPT_AFTER_COMMIT)
+        return deliveries, rids, queued
 
     def _fail(self, jobs: list[_Job], error: Exception) -> None:
         if not isinstance(error, StorageError):
@@ -172,10 +195,18 @@ def _apply(transaction: Transaction, verb: str, orders: list[Any]) -> Sequence[A
 
 def _touched(verb: str, jobs: list[_Job], outcomes: Sequence[Any]) -> set[str]:
     """The rids whose state someone may be waiting for."""
-    if verb in ("add", "renew", "note", "wipe_requests"):
+    if verb in ("add", "renew", "note", "wipe_requests", "probe"):
         return set()
     if verb == "claim":
         return {claimed.record.rid for batch in outcomes for claimed in batch}
     if verb == "expire":
         return {record.rid for batch in outcomes for record in batch}
     return {job.order.rid for job in jobs}
+
+
+def _newly_queued(verb: str, jobs: list[_Job], outcomes: Sequence[Any]) -> list[str]:
+    if verb == "add":
+        return [job.order.rid for job, added in zip(jobs, outcomes, strict=True) if added is Added.ADDED]
+    if verb == "retry":
+        return [job.order.rid for job, changed in zip(jobs, outcomes, strict=True) if changed.done]
+    return []

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from .batching import Batcher
-from .errors import StorageError, StoreUnavailable
+from .errors import StorageError, StoreDataError, StoreUnavailable
 from .models import Captured, Record
 from .pending import Delivery, Pending, deliver
 from .stores.base import Store
@@ -21,14 +21,11 @@ T = TypeVar("T")
 logger = logging.getLogger("bgrs_middleware.reader")
 
 
-class _Lookup(NamedTuple):
-    rid: str
-    pending: Pending[Record | None]
+_Lookup = tuple[str, Callable[[Record | None], Any] | None, Pending[Any]]
+"""A rid, what to make of its record, and who waits for it."""
 
-
-class _Query(NamedTuple):
-    ask: Callable[[Store], Any]
-    pending: Pending[Any]
+_Query = tuple[None, Callable[[Store], Any], Pending[Any]]
+"""A question of another kind, and who waits for the answer."""
 
 
 class Reader:
@@ -41,7 +38,17 @@ class Reader:
     def get(self, rid: str) -> Pending[Record | None]:
         """The record of a well-formed rid, or None."""
         pending: Pending[Record | None] = Pending()
-        self._put(_Lookup(rid, pending))
+        self._put((rid, None, pending))
+        return pending
+
+    def view(self, rid: str, make: Callable[[Record | None], T]) -> Pending[T]:
+        """What `make` makes of the record of a well-formed rid, or of None; or what it raises.
+
+        For what is made in the same way for many callers: made for all of a batch in a row, it takes half the time that
+        it takes each of them by itself (measured). From the reader's thread, so it must be quick.
+        """
+        pending: Pending[T] = Pending()
+        self._put((rid, make, pending))
         return pending
 
     def captured(self, rid: str) -> Pending[Captured | None]:
@@ -51,7 +58,7 @@ class Reader:
     def query(self, ask: Callable[[Store], T]) -> Pending[T]:
         """The answer to any other question, asked in the reader's thread."""
         pending: Pending[T] = Pending()
-        self._put(_Query(ask, pending))
+        self._put((None, ask, pending))
         return pending
 
     def close(self) -> None:
@@ -60,31 +67,43 @@ class Reader:
 
     def _put(self, job: _Lookup | _Query) -> None:
         if not self._batcher.put(job):
-            job.pending.fail(StoreUnavailable("The server is shutting down."))
+            job[2].fail(StoreUnavailable("The server is shutting down."))
 
     def _handle(self, jobs: list[_Lookup | _Query]) -> None:
-        lookups = [job for job in jobs if isinstance(job, _Lookup)]
-        deliveries: list[Delivery] = []
-        if lookups:
-            deliveries += self._look_up(lookups)
-        for job in jobs:
-            if isinstance(job, _Query):
-                deliveries.append(self._ask(job))
+        lookups: list[_Lookup] = [job for job in jobs if job[0] is not None]
+        deliveries = self._look_up(lookups) if lookups else []
+        if len(lookups) < len(jobs):
+            deliveries += [self._ask(job) for job in jobs if job[0] is None]
         deliver(deliveries)
 
     def _look_up(self, lookups: list[_Lookup]) -> list[Delivery]:
         try:
-            records = self._store.get([lookup.rid for lookup in lookups])
+            records = self._store.get([rid for rid, _, _ in lookups])
+        except StoreDataError as error:
+            if len(lookups) > 1:
+                # One record cannot be read: only who asked for it is told so.
+                return [delivery for lookup in lookups for delivery in self._look_up([lookup])]
+            return [(pending, None, error) for _, _, pending in lookups]
         except Exception as error:  # noqa: BLE001  # whatever it is, every caller must hear of it
             failure = _as_storage_error(error)
-            return [(lookup.pending, None, failure) for lookup in lookups]
-        return [(lookup.pending, records.get(lookup.rid), None) for lookup in lookups]
+            return [(pending, None, failure) for _, _, pending in lookups]
+        return [_seen(records.get(rid), make, pending) for rid, make, pending in lookups]
 
     def _ask(self, query: _Query) -> Delivery:
+        _, ask, pending = query
         try:
-            return query.pending, query.ask(self._store), None
+            return pending, ask(self._store), None
         except Exception as error:  # noqa: BLE001  # whatever it is, every caller must hear of it
-            return query.pending, None, _as_storage_error(error)
+            return pending, None, _as_storage_error(error)
+
+
+def _seen(record: Record | None, make: Callable[[Record | None], Any] | None, pending: Pending[Any]) -> Delivery:
+    if make is None:
+        return pending, record, None
+    try:
+        return pending, make(record), None
+    except Exception as error:  # noqa: BLE001  # it is the caller's own; the caller gets it
+        return pending, None, error
 
 
 def _as_storage_error(error: Exception) -> StorageError:

@@ -13,6 +13,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from .errors import SettingsError
+from .failpoints import VARIABLE as FAILPOINTS
 from .models import Rerun
 from .setting_kinds import (
     Choice,
@@ -278,7 +279,7 @@ class Settings(_Checked):
         values: dict[str, Any] = {}
         for variable, text in (os.environ if environ is None else environ).items():
             # PREFIX_TEST_… belongs to test suites, which point it at their servers; no setting begins so.
-            if not variable.startswith(prefix) or variable.startswith(f"{prefix}TEST_"):
+            if not variable.startswith(prefix) or variable.startswith(f"{prefix}TEST_") or variable == FAILPOINTS:
                 continue
             name = variable.removeprefix(prefix).lower()
             if name not in kinds or variable != prefix + name.upper():

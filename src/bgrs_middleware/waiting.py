@@ -60,6 +60,7 @@ class Waiting:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._wakes_at = 0.0
+        self._lets_wait = True
         self._closed = False
 
     @property
@@ -70,7 +71,7 @@ class Waiting:
     def waiter(self, rid: str, wait_seconds: float) -> Waiter | None:
         """Register a waiter, or None where too many wait already: then the answer is given at once."""
         with self._condition:
-            if self._count >= self._max_waiters or self._closed:
+            if self._count >= self._max_waiters or not self._lets_wait:
                 return None
             waiter = Waiter(self, rid, time.monotonic() + wait_seconds)
             self._waiters.setdefault(rid, []).append(waiter)
@@ -100,22 +101,33 @@ class Waiting:
                     waiter.pending = None
         deliver((pending, True, None) for pending in pendings)
 
+    def let_go(self) -> None:
+        """The server stops: who waits for a request is told that its time is up, and nobody waits for one any more."""
+        with self._condition:
+            pendings = self._release_waiters()
+        deliver((pending, False, None) for pending in pendings)
+
     def close(self) -> None:
-        """Let everybody go: each is told that its time is up. Nobody waits any more after it."""
+        """Let everybody go, pauses too. Nobody waits any more after it."""
         with self._condition:
             self._closed = True
-            pendings = [w.pending for waiters in self._waiters.values() for w in waiters if w.pending is not None]
+            pendings = self._release_waiters()
             pendings += [pending for _, pending in self._timers]
             self._timers.clear()
             self._condition.notify()
         deliver((pending, False, None) for pending in pendings)
+
+    def _release_waiters(self) -> list[Pending[bool]]:
+        self._lets_wait = False
+        waiters = [waiter for of_one in self._waiters.values() for waiter in of_one]
+        return [waiter.pending for waiter in waiters if waiter.pending is not None]
 
     def _change(self, waiter: Waiter, seen: Record | None) -> Pending[bool]:
         with self._condition:
             if waiter.woken:
                 waiter.woken = False
                 return Pending.of(True)
-            if self._closed or time.monotonic() >= waiter.deadline:
+            if not self._lets_wait or time.monotonic() >= waiter.deadline:
                 return Pending.of(False)
             waiter.seen = seen
             waiter.pending = Pending()

@@ -20,7 +20,7 @@ from .pending import in_thread
 from .protocol.ask import Ask
 from .protocol.message import Reply, RequestHead, StoredSlice
 from .protocol.problem import problem_reply
-from .protocol.routes import Route
+from .protocol.routes import Route, is_about_health
 from .replay.base import REPLAY_KEY
 from .replay.environ import head_from_environ
 from .replay.wsgi_replayer import WsgiReplayer
@@ -90,7 +90,15 @@ class BgrsMiddleware:
     ) -> Iterable[bytes]:
         try:
             service = self._doorway.service
+            if is_about_health(concern):
+                # Before anything that may take long: opening the store, and finding out who asks.
+                reply = in_thread(service.health.answer(head))
+                if service.is_open:
+                    service.heed_signals(holds=True)
+                return self._send(reply, service, start_response)
             service.open()
+            # Nobody else tells a WSGI application that its server stops.
+            service.heed_signals(holds=True)
             identify = self.settings.identify
             caller = service.caller(None if identify is None else identify(environ), head)
             if isinstance(concern, Ask):

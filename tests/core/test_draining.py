@@ -5,12 +5,18 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bgrs_middleware.ledger import Ledger
-from bgrs_middleware.models import Claim, Status
+from bgrs_middleware.models import Status
+from bgrs_middleware.orders import Claim
 from bgrs_middleware.pending import Pending, in_thread
+from bgrs_middleware.service.draining import Drain
+from bgrs_middleware.waiting import Waiting
 from bgrs_middleware.wsgi import BgrsMiddleware
 
 started: list[str] = []
@@ -67,7 +73,7 @@ def test_what_a_late_claim_brings_is_handed_back(tmp_path: Path, monkeypatch: An
     assert late.sent.wait(30)
     drain = threading.Thread(target=lambda: in_thread(service.drain()))
     drain.start()
-    while not service._runs._draining:
+    while not service._runs._drain.has_begun:
         assert drain.is_alive()
     assert drain.is_alive(), "it waits for the claim"
     late.let_through.set()
@@ -90,3 +96,49 @@ def test_a_claim_after_the_drain_began_is_none(tmp_path: Path) -> None:
     service._runs.claim_and_run(1, counts.append, lambda: None)
     service.close()
     assert counts == [0]
+
+
+@contextmanager
+def a_drain(*, is_idle: bool = False) -> Iterator[tuple[Drain, list[bool]]]:
+    waiting, idle = Waiting(lambda rids: {}, 10), [is_idle]
+    yield Drain(waiting, lambda: idle[0]), idle
+    waiting.close()
+
+
+def test_several_who_drain_wait_for_the_same_end() -> None:
+    with a_drain() as (drain, idle), ThreadPoolExecutor(2) as threads:
+        before = drain.has_begun
+        drain.begin(3600)
+        drain.begin(0)
+        assert (before, drain.has_begun) == (False, True)
+        waits = [threads.submit(in_thread, drain.all_ended()) for _ in range(2)]
+        drain.look()
+        assert not any(wait.done() for wait in waits)
+        idle[0] = True
+        drain.look()
+        assert [wait.result(30) for wait in waits] == [True, True]
+
+
+def test_the_time_counts_from_the_first_word_of_it() -> None:
+    with a_drain() as (drain, _):
+        drain.begin(0)
+        drain.begin(3600)
+        assert in_thread(drain.all_ended()) is False
+        assert in_thread(drain.all_ended(0.01)) is False
+
+
+def test_where_nothing_runs_nobody_waits() -> None:
+    with a_drain(is_idle=True) as (drain, _):
+        drain.begin(3600)
+        assert in_thread(drain.all_ended()) is True
+
+
+def test_a_hurried_drain_waits_for_nothing_now_or_later() -> None:
+    with a_drain() as (drain, _), ThreadPoolExecutor(1) as threads:
+        drain.begin(3600)
+        wait = threads.submit(in_thread, drain.all_ended())
+        while not drain._waits:
+            assert not wait.done()
+        drain.hurry()
+        assert wait.result(30) is False
+        assert in_thread(drain.all_ended(3600)) is False

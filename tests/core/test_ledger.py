@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from bgrs_middleware.errors import StoreDataError, StoreUnavailable
 from bgrs_middleware.ledger import Ledger
-from bgrs_middleware.models import Add, Added, Cancel, Claim, Finish, Note, Rerun, Status, new_rid
+from bgrs_middleware.models import Rerun, Status, new_rid
+from bgrs_middleware.orders import Add, Added, Cancel, Claim, Finish, Note, Retry
 from bgrs_middleware.stores.memory import MemoryStore
 
 
@@ -81,6 +83,27 @@ def test_all_who_wait_share_one_commit(store, ledger):
     store.gate.set()
     assert [pending.wait() for pending in (first, *others)] == [Added.ADDED] * 51
     assert store.commits == 2
+
+
+def test_what_was_queued_is_told_once_per_commit(store):
+    told: list[tuple[str, ...]] = []
+    ledger = Ledger(store, lambda rids: None, told.append)
+    try:
+        first, full = an_add(), replace(an_add(), max_queued=0)
+        lone = ledger.add(first)
+        assert store.entered.wait(10)
+        others = [an_add() for _ in range(3)]
+        pendings = [ledger.add(order) for order in [*others, full]]
+        noted = ledger.note(Note(rid=first.rid, at=1.0, text="seen"))
+        store.gate.set()
+        lone.wait(), noted.wait()
+        assert [pending.wait() for pending in pendings] == [Added.ADDED] * 3 + [Added.QUEUE_FULL]
+        ledger.cancel(Cancel(rid=first.rid, now=2.0)).wait()
+        assert ledger.retry(Retry(rid=first.rid, now=3.0)).wait().done
+        assert not ledger.retry(Retry(rid=first.rid, now=4.0)).wait().done
+    finally:
+        ledger.close()
+    assert told == [(first.rid,), tuple(order.rid for order in others), (first.rid,)]
 
 
 def test_nobody_hears_of_a_commit_that_failed(store, ledger, changes):

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from bgrs_middleware.bodies import FileBodies, MemoryBodies
 from bgrs_middleware.errors import BodyNotFound, StoreUnavailable
 from bgrs_middleware.ledger import Ledger
-from bgrs_middleware.models import Delete, Record, Retry, Status, new_rid
+from bgrs_middleware.models import Record, Status, new_rid
+from bgrs_middleware.orders import Delete, Retry
 from bgrs_middleware.reader import Reader
 from bgrs_middleware.service import retention as module
 from bgrs_middleware.service.retention import CautiousClock, Retention
@@ -280,6 +281,17 @@ def test_bodies_that_no_record_names_go_after_an_hour(house: House) -> None:
     house.sweep_after(HOUR)
     assert [name for name in orphans if house.has(name)] == []
     assert [name for name in (*needed, unwritten) if not house.has(name)] == []
+
+
+@pytest.mark.parametrize("house", ["files"], indirect=True)
+def test_what_a_record_that_cannot_be_read_names_stays_and_no_orphan_stays_with_it(house: House) -> None:
+    rid, orphan = house.ended(), house.put(f"{new_rid()}.request")
+    assert isinstance(house.store, SqlStore)
+    with house.store._links().writing() as connection:
+        connection.exec_driver_sql("UPDATE bgrs_request SET items = '['")
+    house.sweep_after(2 * HOUR)
+    assert house.has(f"{rid}.1.result")
+    assert not house.has(orphan)
 
 
 def test_files_are_looked_through_once_an_hour(house: House) -> None:

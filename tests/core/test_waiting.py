@@ -107,3 +107,17 @@ def test_closing_lets_everybody_go_and_ends_the_thread():
         assert not thread.is_alive()
     assert waiting.waiter(RECORD.rid, 60) is None
     assert waiting.pause(600).wait() is False
+
+
+def test_letting_go_answers_who_waits_for_a_request_and_nobody_else():
+    waiting = Waiting(nothing, max_waiters=10)
+    early = waiting.waiter(RECORD.rid, 600)
+    pending = waiting.waiter(RECORD.rid, 600).change(RECORD)
+    pause = waiting.pause(600)
+    waiting.let_go()
+    assert pending.wait() is False
+    assert early.change(RECORD).wait() is False
+    assert waiting.waiter(RECORD.rid, 60) is None
+    assert not pause.is_there
+    assert not waiting.closed
+    waiting.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import json
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from bgrs_middleware import Rule, Settings, errors
 from bgrs_middleware.models import Detail, Record, Rerun, Status, new_rid
 from bgrs_middleware.protocol import routes
 from bgrs_middleware.protocol.documents import details_document, status_document
+from bgrs_middleware.protocol.health import Figures, Health, StoreState, health_document
 from docs.pages import ROOT, rows, text_of
 
 SETTINGS = "docs/reference-settings.md"
@@ -69,6 +71,7 @@ def test_settings_without_effect_are_those_that_no_code_reads() -> None:
 
 def test_every_route_is_there_and_no_other() -> None:
     of_code = {f"{method} /bgrs" for method in routes._LIST_ROUTE}
+    of_code |= {f"{method} /bgrs/health" for method in routes._HEALTH_ROUTE}
     for ending, actions in routes._ROUTES.items():
         of_code |= {f"{method} /bgrs/<rid>{'/' + ending if ending else ''}" for method in actions}
     in_table = {code_in(cells[0])[0] for cells in rows(ROUTES) if re.match(r"`[A-Z]+ /", cells[0])}
@@ -84,9 +87,27 @@ def test_every_key_of_the_documents_is_there() -> None:
     )  # fmt: skip
     section = text_of(ROUTES).partition("## The status document")[2].partition("| `status_id` | `status_name` | |")[0]
     in_table = [key for line in section.splitlines() if line.startswith("| `") for key in code_in(line.split("|")[1])]
-    assert in_table == list(status_document(record)[0])
-    (detail,) = details_document([Detail(id=1, rid=record.rid, at=0.0, text="done")])
+    assert in_table == list(json.loads(status_document(record))[0])
+    (detail,) = json.loads(details_document([Detail(id=1, rid=record.rid, at=0.0, text="done")]))
     assert ", ".join(f"`{key}`" for key in detail) in text_of(ROUTES)
+
+
+def test_every_key_of_the_health_document_is_there() -> None:
+    section = text_of(ROUTES).partition("### `GET /bgrs/health`")[2].partition("## The status document")[0]
+    in_table = {
+        (code_in(cells[1])[0] if code_in(cells[1]) else "", key)
+        for line in section.splitlines()
+        if line.startswith("| ") and code_in((cells := line.split("|"))[2])
+        for key in code_in(cells[2])
+    }
+    document = health_document(Health(state=StoreState.OK, host=Figures()))
+    keys = {(name, key) for name, part in document.items() if isinstance(part, dict) for key in part}
+    assert in_table == keys | {("", name) for name, part in document.items() if not isinstance(part, dict)}
+    shown = json.loads("".join(line for line in section.splitlines() if line.startswith("    ")))
+    assert {name: list(part) if isinstance(part, dict) else None for name, part in shown.items()} == {
+        name: list(part) if isinstance(part, dict) else None for name, part in document.items()
+    }
+    assert {state.value for state in StoreState} <= set(code_in(section))
 
 
 def test_every_state_is_there() -> None:

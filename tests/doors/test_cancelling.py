@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bgrs_middleware.models import Claim
+from bgrs_middleware.orders import Claim
 
 from .door import Door
 

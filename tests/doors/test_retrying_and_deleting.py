@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from bgrs_middleware.models import Claim, Expire, Release, Status
+from bgrs_middleware.models import Status
+from bgrs_middleware.orders import Claim, Expire, Release
 
 from .door import Door
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bgrs_middleware import Rule
-from bgrs_middleware.models import Claim, Expire, Release, Status
+from bgrs_middleware.models import Status
+from bgrs_middleware.orders import Claim, Expire, Release
 
 from .answer import Answer
 from .door import KINDS, Door

@@ -38,7 +38,7 @@ OUR_KEYS = ["method", "type", "parent", "attempt", "message", "queued_dt", "star
 
 def test_a_finished_request_is_bears_example_to_the_letter() -> None:
     """The document of CONTRACT, section 3, with its values."""
-    (document,) = status_document(finished(finished_at=1_514_312_516.999))
+    (document,) = json.loads(status_document(finished(finished_at=1_514_312_516.999)))
     assert {key: document[key] for key in BEARS_KEYS} == {
         "id": "267",
         "rid": RID,
@@ -56,12 +56,12 @@ def test_a_finished_request_is_bears_example_to_the_letter() -> None:
 
 
 def test_keys_of_ours_come_after_bears() -> None:
-    (document,) = status_document(record())
+    (document,) = json.loads(status_document(record()))
     assert list(document) == BEARS_KEYS + OUR_KEYS
 
 
 def test_nothing_known_yet_is_null() -> None:
-    (document,) = status_document(record(status=Status.QUEUED, owner=None))
+    (document,) = json.loads(status_document(record(status=Status.QUEUED, owner=None)))
     unknown = {
         "user_id",
         "progress",
@@ -83,7 +83,7 @@ def test_every_value_is_text_null_or_the_list_of_items(
     status: Status, at: float, progress: float | None, attempt: int
 ) -> None:
     one = record(status=status, created_at=at, started_at=at, progress=progress, attempt=attempt, parent=RID)
-    (document,) = status_document(one)
+    (document,) = json.loads(status_document(one))
     assert document.pop("items") == []
     assert all(value is None or isinstance(value, str) for value in document.values())
 
@@ -102,7 +102,7 @@ def test_every_value_is_text_null_or_the_list_of_items(
     ],
 )
 def test_states_have_their_number_and_name(status: Status, number: str, name: str) -> None:
-    (document,) = status_document(record(status=status))
+    (document,) = json.loads(status_document(record(status=status)))
     assert (document["status_id"], document["status_name"]) == (number, name)
 
 
@@ -111,7 +111,7 @@ def test_states_have_their_number_and_name(status: Status, number: str, name: st
     [(0.0, "0.00"), (12.345, "12.35"), (29.29, "29.29"), (99.99, "99.99"), (99.9999, "99.99"), (100.0, "100.00")],
 )
 def test_progress_says_100_only_when_it_is(progress: float, shown: str) -> None:
-    assert status_document(record(progress=progress))[0]["progress"] == shown
+    assert json.loads(status_document(record(progress=progress)))[0]["progress"] == shown
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,10 @@ def test_progress_says_100_only_when_it_is(progress: float, shown: str) -> None:
     ],
 )
 def test_the_name_of_the_result_tells_how_long_it_is_kept(days: float, label: str) -> None:
-    assert status_document(finished(retention_days=days))[0]["result"] == f"media/{label}.bgrs.{RID}.result.json"
+    assert (
+        json.loads(status_document(finished(retention_days=days)))[0]["result"]
+        == f"media/{label}.bgrs.{RID}.result.json"
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,14 +171,14 @@ def test_the_extension_is_that_of_the_content_type(content_type: str | None, ext
 
 
 def test_the_name_of_a_result_is_null_where_there_is_none() -> None:
-    assert status_document(finished(result_length=None))[0]["result"] is None
-    assert status_document(record(status=Status.FAILED))[0]["result"] is None
-    assert status_document(finished(result_length=0, content_type=None))[0]["result"].endswith(".bin")
+    assert json.loads(status_document(finished(result_length=None)))[0]["result"] is None
+    assert json.loads(status_document(record(status=Status.FAILED)))[0]["result"] is None
+    assert json.loads(status_document(finished(result_length=0, content_type=None)))[0]["result"].endswith(".bin")
 
 
 def test_items_are_listed() -> None:
     items = (Item(name="a.pdf", state="done"), Item(name="b.pdf", state="failed", message="page 3"))
-    assert status_document(record(items=items))[0]["items"] == [
+    assert json.loads(status_document(record(items=items)))[0]["items"] == [
         {"name": "a.pdf", "state": "done", "message": None},
         {"name": "b.pdf", "state": "failed", "message": "page 3"},
     ]
@@ -183,19 +186,38 @@ def test_items_are_listed() -> None:
 
 def test_details_are_bears() -> None:
     details = [Detail(id=5802, rid=RID, at=1_514_312_512.0, text="done"), Detail(id=5803, rid=RID, at=0.5, text="é")]
-    assert details_document(details) == [
+    assert json.loads(details_document(details)) == [
         {"id": "5802", "rid": RID, "dt": "2017-12-26 18:21:52", "details": "done"},
         {"id": "5803", "rid": RID, "dt": "1970-01-01 00:00:00", "details": "é"},
     ]
 
 
+@given(st.text(), st.text(), st.text(), st.none() | st.text())
+def test_whatever_text_is_in_a_record_comes_through(
+    name: str, owner: str, message: str, content_type: str | None
+) -> None:
+    one = finished(
+        name=name,
+        owner=owner,
+        message=message,
+        content_type=content_type,
+        method=name,
+        type=message,
+        items=(Item(name=name, state=owner, message=message),),
+    )
+    (document,) = json.loads(status_document(one))
+    assert (document["name"], document["user_id"], document["message"]) == (name, owner, message)
+    assert (document["content_type"], document["method"], document["type"]) == (content_type, name, message)
+    assert document["items"] == [{"name": name, "state": owner, "message": message}]
+
+
 def test_a_list_holds_the_objects_of_the_status_documents() -> None:
     records: list[Record] = [record(), finished()]
-    assert list_document(records, "next") == {
-        "requests": [status_document(one)[0] for one in records],
+    assert json.loads(list_document(records, "next")) == {
+        "requests": [json.loads(status_document(one))[0] for one in records],
         "next_page_token": "next",
     }
-    assert list_document([], None) == {"requests": [], "next_page_token": None}
+    assert json.loads(list_document([], None)) == {"requests": [], "next_page_token": None}
 
 
 def test_json_is_utf_8_and_never_fails() -> None:

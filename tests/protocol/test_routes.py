@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bgrs_middleware.errors import MethodNotAllowed, NotFound
-from bgrs_middleware.protocol.routes import Action, Route, find_route
+from bgrs_middleware.protocol.routes import Action, Route, find_route, is_about_health
 from bgrs_middleware.protocol.rules import Rules
 from bgrs_middleware.settings import Rule, Settings
 from protocol.samples import RID
@@ -41,6 +41,22 @@ def test_the_routes_of_one_request(method: str, path: str, action: Action, slash
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_the_list(method: str, path: str) -> None:
     assert route(method, path) == Route(action=Action.LIST, rid="")
+
+
+@pytest.mark.parametrize("path", ["/bgrs/health", "/bgrs/health/"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_health(method: str, path: str) -> None:
+    found = route(method, path)
+    assert found == Route(action=Action.HEALTH, rid="")
+    assert is_about_health(found)
+    assert not is_about_health(route("GET", "/bgrs"))
+    assert not is_about_health(None)
+
+
+@pytest.mark.parametrize("path", ["/bgrs/health/details", "/bgrs/health/x", "/bgrs/Health", "/bgrs/healthy"])
+def test_what_is_like_the_health_and_is_not(path: str) -> None:
+    with pytest.raises(NotFound):
+        route("GET", path)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import signal
+import time
 
-from recovery.theatre import Theatre, ask, call, details, document, until
+from recovery.theatre import PATIENCE_SECONDS, Theatre, ask, call, details, document, until
 
 SHORT = {"lease_seconds": "3", "heartbeat_seconds": "0.5", "sweep_seconds": "0.5"}
+
+
+def until_bodies(theatre: Theatre, rid: str, names: list[str]) -> None:
+    """Return when these are the bodies of a request. What a run wrote that is not the result is removed after its end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (found := [body.name for body in (theatre.data_dir / "bodies").glob(f"*/{rid}.*")]) != names:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
 
 
 def test_a_sleeper_is_replaced_and_overwrites_nothing(theatre: Theatre):
@@ -26,6 +35,22 @@ def test_a_sleeper_is_replaced_and_overwrites_nothing(theatre: Theatre):
             assert document(sleeper, rid) == finished == document(other, rid)
             assert call(sleeper, "GET", f"/bgrs/{rid}/result").text == "worked"
             assert details(other, rid).count("done") == 1
+
+
+def test_a_sleeper_that_claims_again_what_it_lost_ends_it_once_by_the_later_run(theatre: Theatre):
+    # The other process takes over what is abandoned, and leaves the running to workers: there is one, the sleeper.
+    with theatre.server(**SHORT) as sleeper, theatre.server(executor="worker", **SHORT) as other:
+        rid = ask(sleeper, "GET", "/deaf-big")
+        theatre.until_started(rid)
+        sleeper.process.send_signal(signal.SIGSTOP)
+        until(other, rid, "queued")
+        sleeper.process.send_signal(signal.SIGCONT)
+        theatre.until_started(rid, times=2)
+        # Under WSGI the first run hears nothing of it, and comes to its end with the second.
+        theatre.let_go("/deaf-big")
+        assert until(other, rid, "finished")["attempt"] == "2"
+        until_bodies(theatre, rid, [f"{rid}.2.result"])
+    assert theatre.starts(rid) == [1, 2]
 
 
 def test_a_lease_is_kept_as_long_as_its_worker_lives(theatre: Theatre):

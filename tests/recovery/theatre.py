@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +33,27 @@ class Theatre:
     def server(self, **settings: str) -> Iterator[Server]:
         """A server on the store. Settings are variables without their `BGRS_`."""
         kind, target = KINDS[self.gateway]
-        env = {f"BGRS_{name.upper()}": value for name, value in settings.items()}
-        env |= {"ORACLE_STARTS": str(self.folder / "starts"), "ORACLE_GO": str(self.folder / "go")}
-        with serve(kind, target, folder=APPS, data_dir=self.folder / "data", env=env) as server:
+        with serve(kind, target, folder=APPS, data_dir=self.data_dir, env=self._environment(settings)) as server:
             # A WSGI server has no startup to tell of: the first look at one of our routes opens the service.
             assert call(server, "GET", "/bgrs").status_code == 200
             yield server
+
+    def dies(self, **settings: str) -> None:
+        """Start an ASGI server that does nothing but what every server does by itself, and see it killed by that."""
+        environment = os.environ | self._environment(settings) | {"BGRS_DATA_DIR": str(self.data_dir)}
+        command = [sys.executable, "-m", "uvicorn", "--port", "0", KINDS["asgi"][1]]
+        done = subprocess.run(
+            command, cwd=APPS, env=environment, timeout=PATIENCE_SECONDS, capture_output=True, check=False
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / "data"
+
+    def _environment(self, settings: Mapping[str, str]) -> dict[str, str]:
+        env = {f"BGRS_{name.upper()}": value for name, value in settings.items()}
+        return env | {"ORACLE_STARTS": str(self.folder / "starts"), "ORACLE_GO": str(self.folder / "go")}
 
     def starts(self, rid: str) -> list[int]:
         """The attempts at which the application was started for a request."""
@@ -54,12 +73,12 @@ class Theatre:
             time.sleep(0.01)
 
 
-def call(server: Server, method: str, path: str) -> httpx.Response:
-    return httpx.request(method, server.url + path, timeout=60, trust_env=False)
+def call(server: Server, method: str, path: str, body: bytes = b"") -> httpx.Response:
+    return httpx.request(method, server.url + path, content=body, timeout=60, trust_env=False)
 
 
-def ask(server: Server, method: str, path: str) -> str:
-    response = call(server, method, f"{path}?bgrs=yes")
+def ask(server: Server, method: str, path: str, body: bytes = b"") -> str:
+    response = call(server, method, f"{path}?bgrs=yes", body)
     assert response.status_code == 202, response.text
     rid: str = response.json()["request"]
     return rid

@@ -101,7 +101,7 @@ class Stage:
         assert captured.body_name == BODY_NAME
         reader = self.bodies.read(captured.body_name)
         try:
-            return reader.read(0, reader.size)
+            return reader.read(0, captured.length)
         finally:
             reader.close()
 

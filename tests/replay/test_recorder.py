@@ -39,7 +39,7 @@ def content(captured: Captured, bodies: MemoryBodies) -> bytes:
         return captured.inline
     assert captured.body_name is not None
     reader = bodies.read(captured.body_name)
-    return reader.read(0, reader.size)
+    return reader.read(0, captured.length)
 
 
 KINDS: list[Callable[[bytes], bytes | bytearray | memoryview]] = [bytes, bytearray, memoryview]

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bgrs_middleware.models import (
-    Add,
-    Captured,
-    Claim,
-    Claimed,
-    Finish,
-    Record,
-    Release,
-    Rerun,
-    Status,
-    new_rid,
-)
+from bgrs_middleware.models import Captured, Record, Rerun, Status, new_rid
+from bgrs_middleware.orders import Add, Claim, Claimed, Finish, Release
 from bgrs_middleware.stores.base import Store
 
 WORKER = "worker-one"

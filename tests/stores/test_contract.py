@@ -6,22 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bgrs_middleware.models import (
-    Added,
-    Cancel,
-    Changed,
-    Delete,
-    Expire,
-    Item,
-    ListQuery,
-    Note,
-    Record,
-    Renew,
-    Report,
-    Rerun,
-    Retry,
-    Status,
-)
+from bgrs_middleware.models import Item, ListQuery, Record, Rerun, Status
+from bgrs_middleware.orders import Added, Cancel, Changed, Delete, Expire, Note, Renew, Report, Retry
 from bgrs_middleware.stores.base import Store
 from bgrs_middleware.stores.memory import MemoryStore
 from stores.orders import (
@@ -339,6 +325,15 @@ def test_only_the_holder_finishes_and_only_once(store: Store) -> None:
         record(store, rid),
     ]
     assert (texts(store, rid), texts(store, waiting)) == (["yes"], [])
+
+
+def test_a_finish_that_names_a_lease_does_nothing_once_it_was_renewed(store: Store) -> None:
+    rid = running(store)
+    with store.transaction() as transaction:
+        transaction.renew([Renew(rid=rid, worker=WORKER, lease_until=2_000.1)])
+        orders = [a_finish(rid, lease_until=lease_until) for lease_until in (LEASE_UNTIL, 2_000.1)]
+        assert [outcome.done for outcome in transaction.finish(orders)] == [False, True]
+    assert record(store, rid).status is Status.FINISHED
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING, Status.CANCELLING])

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import NullPool, create_engine
 
-from bgrs_middleware.errors import StoreDataError, StoreUnavailable
-from bgrs_middleware.models import Cancel, Changed, Status
-from bgrs_middleware.stores.sql import SqlStore
+from bgrs_middleware.errors import CommitInDoubt, StoreDataError, StoreUnavailable
+from bgrs_middleware.models import Status
+from bgrs_middleware.orders import Cancel, Changed
+from bgrs_middleware.stores.sql import SqlStore, connections
 from postgres import PostgresServer
+from silent_proxy import SilentProxy
 from stores.orders import a_claim, a_finish, added, an_add, claimed, record, running
 
 
@@ -59,6 +61,91 @@ def test_a_server_that_goes_and_comes_back_is_reported_and_used_again(own_server
     added(store)
     assert store.count_queued() == 3
     store.close()
+
+
+@pytest.fixture
+def half_open(own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SqlStore, SilentProxy]]:
+    """A store whose connections can fall silent, and that takes a second of it for too long."""
+    monkeypatch.setattr(connections, "SILENT_SECONDS", 1.0)
+    with SilentProxy(own_server.connect) as proxy:
+        store = SqlStore(f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres")
+        store.open()
+        yield store, proxy
+        store.close()
+
+
+def test_a_connection_that_falls_silent_is_cut(half_open: tuple[SqlStore, SilentProxy]) -> None:
+    store, proxy = half_open
+    [rid] = added(store)
+    assert store.count_queued() == 1
+    proxy.fall_silent()
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        added(store)
+    added(store)
+    proxy.fall_silent()
+    with pytest.raises(StoreUnavailable):
+        added(store)
+    opened = store._links()._reader.connection()
+    assert store.count_queued() == 2, "the reader does not wait for the same again"
+    assert store._links()._reader.connection() is opened
+    proxy.fall_silent()
+    assert store.count_queued() == 2, "a reader asks once more, on a new connection"
+    assert store._links()._reader.connection() is not opened
+    assert record(store, rid).rid == rid
+
+
+def test_a_commit_that_is_not_answered_is_in_doubt(half_open: tuple[SqlStore, SilentProxy]) -> None:
+    store, proxy = half_open
+    order = an_add()
+    with pytest.raises(CommitInDoubt), store.transaction() as transaction:
+        transaction.add([order])
+        proxy.fall_silent()
+    assert store.get([order.rid]) == {}
+
+
+def test_the_locks_of_a_client_that_was_cut_off_are_freed(
+    half_open: tuple[SqlStore, SilentProxy], own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, proxy = half_open
+    monkeypatch.setattr(connections, "SILENT_SECONDS", 4.0)
+    other = SqlStore(own_server.url(driver="postgresql"))
+    limits = ("idle_in_transaction_session_timeout", "lock_timeout")
+    with store._links().writing() as connection:
+        found = [connection.exec_driver_sql(f"SHOW {limit}").scalar() for limit in limits]
+        assert found == ["30s", "10s"]
+        connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '1s'")
+    [rid] = added(store)
+    with pytest.raises(StoreUnavailable), store.transaction() as transaction:
+        transaction.cancel([Cancel(rid=rid, now=1.0)])
+        proxy.fall_silent()
+        with other.transaction() as unhindered:
+            [outcome] = unhindered.cancel([Cancel(rid=rid, now=2.0)])
+    assert outcome.done
+    other.close()
+
+
+def test_limits_that_the_user_has_set_stay(own_server: PostgresServer) -> None:
+    store = SqlStore(own_server.url(driver="postgresql") + "&options=-clock_timeout%3D7000&keepalives_idle=3")
+    with store._links().writing() as connection:
+        assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "7s"
+        told = connection.connection.dbapi_connection.info.get_parameters()
+    store.close()
+    assert {name: told.get(name) for name in ("keepalives_idle", "keepalives_count", "tcp_user_timeout")} == {
+        "keepalives_idle": "3",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "15000",
+    }
+
+
+def test_an_upgrade_and_a_purge_may_take_their_time(
+    half_open: tuple[SqlStore, SilentProxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SILENT_SECONDS", 0.01)
+    store, _ = half_open
+    with store._links().writing(patient=True) as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(2.5)")
+    question = "SELECT 1 FROM pg_sleep(2.5)"
+    assert store._links().read(lambda connection: connection.exec_driver_sql(question).scalar(), patient=True)
 
 
 def test_a_database_that_does_not_exist_is_reported(own_server: PostgresServer) -> None:

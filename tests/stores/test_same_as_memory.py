@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bgrs_middleware.errors import StoreDataError
-from bgrs_middleware.models import Cancel, Delete, Expire, Item, ListQuery, Note, Renew, Report, Retry, Status
+from bgrs_middleware.models import Item, ListQuery, Status
+from bgrs_middleware.orders import Cancel, Delete, Expire, Note, Renew, Report, Retry
 from bgrs_middleware.stores.base import Store, Transaction
 from bgrs_middleware.stores.memory import MemoryStore
 from bgrs_middleware.stores.sql import SqlStore
@@ -77,6 +78,7 @@ calls = st.one_of(
     verb("delete", st.builds(Delete, rid=rids, finished_at=st.one_of(st.none(), times))),
     verb("expire", st.builds(Expire, queued_before=times, now=times, limit=limits, note=st.text(max_size=3))),
     verb("wipe_requests", rids),
+    verb("probe", times),
 )
 transactions = st.lists(st.tuples(st.lists(calls, min_size=1, max_size=4), st.booleans()), max_size=12)
 
@@ -110,6 +112,7 @@ def contents(store: Store) -> list[Any]:
         [list(store.details(rid, 0, PLENTY)) for rid in RIDS],
         [list(store.list(page)) for page in pages],
         store.count_queued(),
+        store.backlog(),
         list(store.abandoned(10.0, 0, PLENTY)),
         list(store.wipeable(10.0, 2)),
         list(store.outdated(30 * 86_400.0 + 10.0, 2)),
@@ -131,4 +134,4 @@ def test_sqlite_and_memory_do_the_same(history: list[tuple[list[tuple[str, list[
 
 def test_every_verb_of_the_interface_is_drawn() -> None:
     drawn = {"add", "claim", "renew", "report", "note", "finish", "release", "cancel", "retry", "delete", "expire"}
-    assert drawn | {"wipe_requests"} == Transaction.__abstractmethods__
+    assert drawn | {"wipe_requests", "probe"} == Transaction.__abstractmethods__

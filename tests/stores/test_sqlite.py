@@ -214,6 +214,7 @@ def test_an_engine_of_the_application_keeps_its_pool_and_its_transactions(sqlite
         "abandoned",
         "wipeable",
         "outdated",
+        "backlog",
         "count_queued",
         "queue_ends",
         "page",

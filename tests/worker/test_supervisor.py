@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+from bgrs_middleware.worker.signals import REPEAT_SECONDS
 from recovery.theatre import ask, until
 from worker.house import House
 
@@ -62,9 +63,25 @@ def test_a_second_signal_is_handed_on(asgi_house: House):
         asgi_house.until_started(rid)
         workers.tell()
         asgi_house.until_no_bell()
+        # What comes sooner is the same signal once more.
+        time.sleep(REPEAT_SECONDS)
         workers.tell()
         assert workers.ended() == 1
         until(web, rid, "lost")
+
+
+def test_a_service_manager_that_tells_all_processes_at_once_is_no_second_signal(asgi_house: House):
+    with asgi_house.web() as web, asgi_house.worker("--processes", "2", drain_seconds="60") as workers:
+        pids = workers.ready()
+        rid = ask(web, "POST", "/work")
+        asgi_house.until_started(rid)
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        workers.tell()
+        asgi_house.until_no_bell()
+        asgi_house.let_go("/work")
+        assert workers.ended() == 0
+        until(web, rid, "finished")
 
 
 def test_workers_end_in_order_when_their_supervisor_is_killed(asgi_house: House):

@@ -7,7 +7,9 @@ has returned. Names are made from a rid and are never anything a client sent.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from ..advice import Advice
 
 
 class BodyWriter(ABC):
@@ -93,6 +95,10 @@ class Bodies(ABC):
     @abstractmethod
     def check_room(self) -> None:
         """Raise `DiskFull` when the floor is reached. Cheap: looks at the disk at most once a second."""
+
+    def advice(self) -> Sequence[Advice]:
+        """What is not as safe as it could be where these bodies live. Never raises."""
+        return ()
 
     # What follows is for tidying up. A kind of bodies that leaves it as it is keeps whatever nobody names any more.
 

@@ -17,10 +17,13 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
+from ..advice import Advice, gathered, open_to_others
 from ..errors import BodyError, BodyNotFound
+from ..failpoints import ARMED, Failpoint, reach
 from .base import Bodies, BodyReader, BodyWriter
 from .disk import MIB, Room, disk_error, make_private_folder, sync_folder
 from .listing import MARK, is_marked, names_below
@@ -89,6 +92,9 @@ class FileBodies(Bodies):
 
     def check_room(self) -> None:
         self._room.check()
+
+    def advice(self) -> Sequence[Advice]:
+        return gathered([lambda: open_to_others(Path(self.folder))])
 
     def belong_to(self, identity: str) -> bool:
         try:
@@ -159,6 +165,8 @@ class _FileWriter(BodyWriter):
         except OSError as error:
             self._failed = True
             raise disk_error("A body could not be written", error) from error
+        if ARMED:
+            reach(Failpoint.BODY_PIECE_WRITTEN)
         if self._until_room_check <= 0:
             self._until_room_check = ROOM_CHECK_BYTES
             self._bodies._room.look()
@@ -168,6 +176,8 @@ class _FileWriter(BodyWriter):
         has_its_name = False
         try:
             os.fsync(self._fd)
+            if ARMED:
+                reach(Failpoint.BODY_BEFORE_NAMED)
             self._bodies._rename(self._temporary, self._path)
             has_its_name = True
             sync_folder(os.path.dirname(self._path))

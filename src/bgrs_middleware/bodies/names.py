@@ -25,3 +25,8 @@ def checked_name(name: str) -> str:
     if not is_name(name):
         raise ValueError(f"not the name of a body: {name!r}")
     return name
+
+
+def result_name(rid: str, attempt: int) -> str:
+    """The name of the body of a response. Each claim counts up `attempt`, so it is one worker's alone."""
+    return f"{rid}.{attempt}.result"

@@ -11,10 +11,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
 from ..errors import ResponseBroken, ResponseTooLarge
+from ..failpoints import ARMED, Failpoint, reach
 from ..models import Captured, Headers
 from ..protocol.captured import declared_length, has_no_body, withhold
 from .base import BodyWriter
 from .digest import Digest
+from .trailer import trailer_of
 
 PIECE_BYTES = 64 * 1024
 """One write to a body. Measured: a write of 64 KiB blocks a loop for less than a millisecond, and larger ones are
@@ -36,6 +38,8 @@ class Recorder:
         derive_progress: called with the percentage of a declared Content-Length that has arrived.
         inline_bytes: up to this length the response stays in memory.
         method: the request's, because the response to HEAD has no body.
+        may_outlive: asked before a body is sealed: whether it is to be the result even if this process dies before it
+            can say so. Then status and headers are written behind it, see `trailer.py`.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Recorder:
         derive_progress: Callable[[float], None],
         inline_bytes: int = 65_536,
         method: str = "GET",
+        may_outlive: Callable[[], bool] = lambda: True,
     ) -> None:
         self._body_name = body_name
         self._create_body = create_body
@@ -54,6 +59,7 @@ class Recorder:
         self._derive_progress = derive_progress
         self._inline_bytes = inline_bytes
         self._method = method
+        self._may_outlive = may_outlive
         self._status: int | None = None
         self._headers: Headers = ()
         self._withheld: tuple[str, ...] = ()
@@ -168,6 +174,8 @@ class Recorder:
             raise ResponseBroken(
                 f"the response ended after {self._length} bytes, its Content-Length is {self._declared}"
             )
+        if ARMED:
+            reach(Failpoint.ANSWERED_BEFORE_SEALED)
         captured = self._in_memory(self._status) if self._writer is None else self._sealed(self._status, self._writer)
         self._complete = True
         return captured
@@ -218,11 +226,14 @@ class Recorder:
     def _sealed(self, status: int, writer: BodyWriter) -> Captured:
         for _ in self._flush():
             pass
-        writer.seal()
-        return Captured(
+        captured = Captured(
             status=status,
             headers=self._headers,
             length=self._length,
             sha256=self._digest.hexdigest(),
             body_name=self._body_name,
         )
+        if self._may_outlive():
+            writer.write(trailer_of(captured))
+        writer.seal()
+        return captured

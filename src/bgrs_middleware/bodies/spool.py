@@ -6,7 +6,6 @@ leaving the `with` block before `finish()`, leaves nothing behind.
 
 from __future__ import annotations
 
-import hashlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -69,15 +68,9 @@ class Spool:
         self._inline_bytes = inline_bytes
         self._inline = bytearray()
         self._writer: SealedWriter | None = None
-        self._hash = hashlib.sha256()
         self._is_over = False
         self._is_stored = False
         self.length = 0
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of what was written so far, as hex, of the plain bytes."""
-        return self._hash.hexdigest()
 
     @property
     def on_disk(self) -> bool:
@@ -103,7 +96,6 @@ class Spool:
             self._inline += data
         else:
             self._writer.write(data)
-        self._hash.update(data)
         self.length += len(data)
 
     def finish(self) -> tuple[bytes | None, str | None]:

@@ -28,27 +28,44 @@ async def run_proxy(listener: socket.socket, upstream_port: int, stopped: asynci
         listener: a bound socket; closed at the end.
         upstream_port: where the application listens, on loopback.
     """
+    loop = asyncio.get_running_loop()
     open_connections: set[asyncio.Task[None]] = set()
 
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A task of our own: known from its first moment, so that a stop misses none that has not begun.
-        task = asyncio.create_task(_serve(reader, writer, upstream_port))
+    def accept() -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return  # It hung up before it was its turn.
+        connection.setblocking(False)
+        task = loop.create_task(_serve(connection, upstream_port))
         open_connections.add(task)
         task.add_done_callback(open_connections.discard)
-        task.add_done_callback(lambda _: writer.close())
+        # Of a task that is cancelled before its first step, nothing else runs.
+        task.add_done_callback(lambda _: connection.close())
 
-    server = await asyncio.start_server(connected, sock=listener)
-    await stopped.wait()
-    server.close()
+    # Not `asyncio.start_server`: what that is just accepting when it is closed belongs to nobody.
+    with listener:
+        listener.setblocking(False)
+        loop.add_reader(listener, accept)
+        try:
+            await stopped.wait()
+        finally:
+            loop.remove_reader(listener)
     for task in tuple(open_connections):
         task.cancel()
     await asyncio.gather(*open_connections, return_exceptions=True)
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream_port: int) -> None:
-    # One side hung up, or sends no HTTP; there is nobody to tell.
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        await _pass_on(reader, writer, upstream_port)
+async def _serve(connection: socket.socket, upstream_port: int) -> None:
+    client, back = await asyncio.open_connection(sock=connection)
+    try:
+        # One side hung up, or sends no HTTP; there is nobody to tell.
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            await _pass_on(client, back, upstream_port)
+    finally:
+        back.close()
+        with contextlib.suppress(OSError):
+            await back.wait_closed()
 
 
 async def _pass_on(client: asyncio.StreamReader, back: asyncio.StreamWriter, upstream_port: int) -> None:

@@ -7,9 +7,9 @@ other two. Whatever cannot be understood is refused before anything is recorded.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from ..errors import BadRequest
+from ..hot import hot_dataclass
 from ..settings import Rule, Settings
 from . import prefer, query
 from .message import RequestHead
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _MAX_NUMBER_LENGTH = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """A request asked for in the background.
 

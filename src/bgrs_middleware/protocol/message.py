@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..hot import hot_dataclass
 from ..models import Headers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_dataclass(frozen=True, slots=True, kw_only=True)
 class RequestHead:
     """A request without its body.
 
@@ -60,7 +61,7 @@ class StoredSlice:
     length: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """An answer. Its headers include Content-Length; a door adds nothing and leaves nothing out."""
 

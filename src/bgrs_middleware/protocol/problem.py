@@ -15,6 +15,7 @@ from ..errors import (
     BgrsError,
     BodyError,
     BodyNotFound,
+    CommitInDoubt,
     NotFound,
     Refusal,
     SchemaError,
@@ -32,6 +33,9 @@ _NOTHING_CHANGED = "Nothing was recorded or changed; the same call may succeed l
 
 _SENTENCES: dict[type[BgrsError], str] = {
     StoreUnavailable: f"The store of background requests cannot be used just now. {_NOTHING_CHANGED}",
+    CommitInDoubt: (
+        "The store of background requests was lost while it recorded this. It is not known whether it was recorded."
+    ),
     StoreDataError: "The store of background requests refused what was to be recorded; nothing was changed.",
     SchemaError: "The store of background requests does not fit this version of the server.",
     BodyError: f"Stored bodies cannot be read or written just now. {_NOTHING_CHANGED}",

@@ -17,10 +17,12 @@ from ..settings import Rule, Settings
 from .conditions import has_already
 from .documents import details_document, etag_of, list_document, status_document, to_json
 from .fields import first_field, only_fields
+from .health import Health, health_document
 from .message import Reply, RequestHead
 from .query import first_value
 
 LONGEST_RETRY_SECONDS = 30
+HEALTH_RETRY_SECONDS = 10
 
 _NO_STORE = (b"cache-control", b"no-store")
 _NO_SNIFF = (b"x-content-type-options", b"nosniff")
@@ -65,7 +67,7 @@ def _as_key(id_field: str) -> bytes:
 
 def status_reply(record: Record, head: RequestHead) -> Reply:
     """Return the status document, or 304 where the client has it already."""
-    body = to_json(status_document(record))
+    body = status_document(record)
     etag = etag_of(body)
     if has_already(head.header_values(b"if-none-match"), etag):
         return Reply(status=304, headers=((b"etag", etag), _NO_STORE))
@@ -74,7 +76,7 @@ def status_reply(record: Record, head: RequestHead) -> Reply:
 
 def details_reply(details: Sequence[Detail], head: RequestHead) -> Reply:
     """Return the details list, oldest first as given."""
-    return _json_reply(head, 200, to_json(details_document(details)))
+    return _json_reply(head, 200, details_document(details))
 
 
 def read_after(head: RequestHead) -> int:
@@ -93,13 +95,13 @@ def read_after(head: RequestHead) -> int:
 
 def list_reply(records: Sequence[Record], next_page_token: str | None, head: RequestHead) -> Reply:
     """Return a page of the caller's requests."""
-    return _json_reply(head, 200, to_json(list_document(records, next_page_token)))
+    return _json_reply(head, 200, list_document(records, next_page_token))
 
 
 def not_ready(record: Record, head: RequestHead, retry_after_seconds: int) -> Reply:
     """Return the 202 of a result that is not there yet: the status document, and when to ask again."""
     more = (_retry_after(retry_after_seconds), _bgrs_status(record))
-    return _json_reply(head, 202, to_json(status_document(record)), more)
+    return _json_reply(head, 202, status_document(record), more)
 
 
 def no_response(record: Record) -> Refusal:
@@ -138,7 +140,7 @@ _NO_RESPONSE: dict[Status, tuple[type[Refusal], str]] = {
 
 def cancel_reply(record: Record, head: RequestHead) -> Reply:
     """Return the status document after a cancel: 200 once the work has stopped, 202 while it still stops."""
-    body = to_json(status_document(record))
+    body = status_document(record)
     if record.status.is_final:
         return _json_reply(head, 200, body, (_bgrs_status(record),))
     return _json_reply(head, 202, body, (_retry_after(1), _bgrs_status(record)))
@@ -147,6 +149,14 @@ def cancel_reply(record: Record, head: RequestHead) -> Reply:
 def retry_reply(rid: str, head: RequestHead) -> Reply:
     """Return the 202 of a request that was queued again, under the same rid."""
     return _json_reply(head, 202, to_json({"request": rid}), (_retry_after(1),))
+
+
+def health_reply(health: Health, head: RequestHead) -> Reply:
+    """Return the health document: 200, or 503 where nothing can be accepted or run."""
+    body = to_json(health_document(health))
+    if health.reasons:
+        return _json_reply(head, 503, body, (_retry_after(HEALTH_RETRY_SECONDS),))
+    return _json_reply(head, 200, body)
 
 
 def deleted() -> Reply:

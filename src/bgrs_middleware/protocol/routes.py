@@ -6,10 +6,10 @@ an id that is no rid gets the same answer as an unknown one, so that no answer t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from ..errors import MethodNotAllowed, NotFound
+from ..hot import hot_dataclass
 from ..models import is_rid
 from ..settings import Rule, Settings
 from .rules import Rules
@@ -25,11 +25,15 @@ class Action(StrEnum):
     RETRY = "retry"
     DELETE = "delete"
     LIST = "list"
+    HEALTH = "health"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """An action on one background request; `rid` is empty for LIST. `natif` is the rule whose path was used."""
+    """An action on one background request. `rid` is empty for LIST and HEALTH, which are about none in particular.
+
+    `natif` is the rule whose path was used.
+    """
 
     action: Action
     rid: str
@@ -37,6 +41,7 @@ class Route:
 
 
 _LIST_ROUTE = {"GET": Action.LIST}
+_HEALTH_ROUTE = {"GET": Action.HEALTH}
 _ROUTES: dict[str, dict[str, Action]] = {
     "": {"GET": Action.STATUS, "DELETE": Action.DELETE},
     "details": {"GET": Action.DETAILS},
@@ -44,6 +49,11 @@ _ROUTES: dict[str, dict[str, Action]] = {
     "cancel": {"POST": Action.CANCEL},
     "retry": {"POST": Action.RETRY},
 }
+
+
+def is_about_health(concern: object) -> bool:
+    """Whether it is the route that is answered whoever asks, and whatever the store does."""
+    return isinstance(concern, Route) and concern.action is Action.HEALTH
 
 
 def find_route(method: str, route_path: str, settings: Settings, rules: Rules) -> Route | None:
@@ -74,6 +84,8 @@ def _own_route(method: str, below: str) -> Route:
         raise NotFound
     if not segments:
         return Route(action=_action(method, _LIST_ROUTE), rid="")
+    if segments == ["health"]:
+        return Route(action=_action(method, _HEALTH_ROUTE), rid="")
     actions = _ROUTES.get(segments[1] if len(segments) == 2 else "")
     if actions is None:
         raise NotFound

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import BgrsError, SettingsError
+from ..existing import add_place, settings_of
 from ..models import Status
 
 FINAL = tuple(status.label for status in Status if status.is_final)
@@ -25,13 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         description="Removes requests that have ended and are over their retention_days, with details and bodies, as "
         "servers do by themselves in time. They may run meanwhile. What waits or runs is left alone. Says how many.",
     )
-    where = "Where the store is: an application whose middleware has the settings, or options, or BGRS_ variables."
-    place = parser.add_argument_group("store", where)
-    place.add_argument("application", metavar="module:application", nargs="?", help="the application")
-    place.add_argument("--app-dir", default=".", help="the folder that the module is in (default: this one)")
-    place.add_argument("--data-dir", help="the setting data_dir")
-    place.add_argument("--store", help="the setting store: the URL of a database")
-    place.add_argument("--bodies", help="the setting bodies: a folder or its file:// URL")
+    add_place(parser)
     parser.add_argument(
         "--older-than-days", type=_days, help="what ended longer ago, whatever its retention_days (0: all that ended)"
     )
@@ -43,14 +38,12 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from .run import open_stores
+    from .run import purge_all
 
     wanted = frozenset(Status) if arguments.status is None else frozenset(Status[s.upper()] for s in arguments.status)
     try:
-        counts = open_stores(
-            arguments.application,
-            app_dir=arguments.app_dir,
-            options={name: value for name in ("data_dir", "store", "bodies") if (value := getattr(arguments, name))},
+        counts = purge_all(
+            settings_of(arguments),
             older_than_days=arguments.older_than_days,
             statuses=wanted,
             dry_run=arguments.dry_run,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..progress import Run
-from ..service.job import Job, Replayer
+from ..service.job import Job, Replayer, ReplayUnavailable
 from .wsgi import run_replay
 
 logger = logging.getLogger("bgrs_middleware.replay")
@@ -29,7 +29,10 @@ class WsgiReplayer(Replayer):
         thread = threading.Thread(
             target=self._run, args=(job, done), name=f"bgrs-replay-{job.run.rid[:8]}", daemon=True
         )
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise ReplayUnavailable("no thread can be started") from error
 
     def cancel(self, run: Run) -> None:
         """Nothing more can be done to a thread: the application asks `cancelled()`, a stream stops between pieces."""

@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 from ..bodies.base import Bodies
 from ..bodies.spool import Spool
-from ..errors import BgrsError, CallerQueueFull, QueueFull
-from ..executors.base import Executor
+from ..errors import BgrsError, CallerQueueFull, CommitInDoubt, QueueFull
 from ..ledger import Ledger
-from ..models import Add, Added
+from ..orders import Add, Added
 from ..protocol.ask import Ask
 from ..protocol.message import Reply, RequestHead
 from ..protocol.replayed import name_of, replayed_head, type_of
@@ -18,11 +17,13 @@ from ..protocol.replies import accepted, retry_after_seconds
 from ..protocol.result import answer_reply
 from ..protocol.stored import dump
 from ..protocol.urls import base_url
+from ..reader import Reader
 from ..sealing import Keyring
 from ..settings import Settings
 from ..waiting import Waiter, Waiting
 from .answers import Answers
 from .callers import Caller
+from .doubt import add_surely
 
 
 class Acceptance:
@@ -33,19 +34,19 @@ class Acceptance:
         *,
         settings: Settings,
         ledger: Ledger,
+        reader: Reader,
         waiting: Waiting,
         bodies: Bodies,
         keyring: Keyring,
-        executor: Executor,
         answers: Answers,
         drop_body: Callable[[str], object],
     ) -> None:
         self._settings = settings
         self._ledger = ledger
+        self._reader = reader
         self._waiting = waiting
         self._bodies = bodies
         self._keyring = keyring
-        self._executor = executor
         self._answers = answers
         self._drop_body = drop_body
 
@@ -78,17 +79,19 @@ class Acceptance:
 
         Raises:
             QueueFull, CallerQueueFull: nothing was recorded.
+            CommitInDoubt: nobody knows whether it was.
             StorageError: nothing was recorded.
         """
+        order = self._order(rid, head, ask, caller, body_length, body, body_name)
         waiter = self._waiting.waiter(rid, ask.wait_seconds) if ask.wait_seconds > 0 else None
         try:
             try:
-                _check(await self._ledger.add(self._order(rid, head, ask, caller, body_length, body, body_name)))
-            except BgrsError:
-                if body_name is not None:
+                _check(await add_surely(order, ledger=self._ledger, reader=self._reader, waiting=self._waiting))
+            except BgrsError as error:
+                # Where there may be a record, it needs its body. One that nobody names is swept later.
+                if body_name is not None and not isinstance(error, CommitInDoubt):
                     self._drop_body(body_name)
                 raise
-            self._executor.notify((rid,))
             return await self._answer(rid, head, ask, waiter)
         finally:
             if waiter is not None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from ..errors import Conflict, Gone
-from ..executors.base import Executor
 from ..ledger import Ledger
-from ..models import Cancel, Captured, Delete, ListQuery, Record, Retry, Status
+from ..models import Captured, ListQuery, Record, Status
+from ..orders import Cancel, Delete, Retry
+from ..pending import Pending
 from ..progress import Run
 from ..protocol import replies
 from ..protocol.ask import read_wait
@@ -43,7 +46,6 @@ class Answers:
         reader: Reader,
         waiting: Waiting,
         runs: Runs,
-        executor: Executor,
         page_secret: bytes,
         drop_body: Callable[[str], object],
     ) -> None:
@@ -52,10 +54,9 @@ class Answers:
         self._reader = reader
         self._waiting = waiting
         self._runs = runs
-        self._executor = executor
         self._page_secret = page_secret
         self._drop_body = drop_body
-        self._stories: dict[Action, Callable[[Route, RequestHead, Caller], Awaitable[Reply]]] = {
+        self._stories: dict[Action, Callable[[Route, RequestHead, Caller], Coroutine[Pending[Any], None, Reply]]] = {
             Action.STATUS: self._status,
             Action.DETAILS: self._details,
             Action.RESULT: self._result,
@@ -65,14 +66,14 @@ class Answers:
             Action.LIST: self._list,
         }
 
-    async def answer(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
-        """Answer one of our own routes.
+    def answer(self, route: Route, head: RequestHead, caller: Caller) -> Coroutine[Pending[Any], None, Reply]:
+        """Answer one of our own routes. To be awaited.
 
         Raises:
             Refusal: what the client asked for cannot be done; it says why.
             StorageError: the store cannot answer.
         """
-        return await self._stories[route.action](route, head, caller)
+        return self._stories[route.action](route, head, caller)
 
     async def wait_until_final(self, rid: str, waiter: Waiter) -> Record | None:
         """Wait until a request has ended or the waiter's time is up; returns what is known then."""
@@ -94,6 +95,12 @@ class Answers:
 
     async def _status(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
         wait_seconds = read_wait(head, self._settings, 0.0)
+        if wait_seconds == 0.0 and self._runs.run_of(route.rid) is None:
+            return await self._reader.view(route.rid, partial(self._shown, caller, head))
+        return self._shown(caller, head, await self._record_after(wait_seconds, route, caller))
+
+    async def _record_after(self, wait_seconds: float, route: Route, caller: Caller) -> Record | None:
+        """The record once its state has changed, at the latest after so many seconds."""
         waiter = self._waiting.waiter(route.rid, wait_seconds) if wait_seconds > 0 else None
         try:
             record = check_readable(await self._record(route.rid), caller, self._settings)
@@ -102,10 +109,13 @@ class Answers:
                 if not await waiter.change(record):
                     break
                 record = check_readable(await self._record(route.rid), caller, self._settings)
+            return record
         finally:
             if waiter is not None:
                 waiter.close()
-        return replies.status_reply(record, head)
+
+    def _shown(self, caller: Caller, head: RequestHead, record: Record | None) -> Reply:
+        return replies.status_reply(check_readable(record, caller, self._settings), head)
 
     async def _result(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
         default_seconds = 0.0
@@ -162,7 +172,6 @@ class Answers:
         changed = await self._ledger.retry(Retry(rid=route.rid, now=time.time()))
         if not changed.done:
             raise _no_retry(changed.before or record)
-        self._executor.notify((route.rid,))
         return replies.retry_reply(route.rid, head)
 
     async def _delete(self, route: Route, head: RequestHead, caller: Caller) -> Reply:

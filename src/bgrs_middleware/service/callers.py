@@ -7,10 +7,10 @@ exist for them; what they may see but not manage is refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import NotAllowed, NotAuthenticated, NotFound
+from ..hot import hot_dataclass
 from ..models import Record
 from ..protocol.message import RequestHead
 from ..sealing import Keyring
@@ -19,7 +19,7 @@ from ..settings import Settings
 MAX_IDENTITY_LENGTH = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who is asking; `identity` is None for an anonymous caller.
 

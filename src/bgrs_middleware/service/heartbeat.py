@@ -13,8 +13,10 @@ import time
 from functools import partial
 
 from ..errors import StorageError
+from ..failpoints import ARMED, Failpoint, reach
 from ..ledger import Ledger
-from ..models import Renew, Status
+from ..models import Status
+from ..orders import Renew
 from ..pending import Pending
 from ..settings import Settings
 from ..stores.base import Store
@@ -55,23 +57,33 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._stopped.wait(min(LOOK_SECONDS, self._heartbeat_seconds)):
-            now = time.monotonic()
-            for active in self._runs.active():
-                self._look_after(active, now)
-            if now - self._last_beat >= self._heartbeat_seconds:
-                self._last_beat = now
-                self._renew_all(now)
+            try:
+                self.look()
+            except Exception:
+                logger.exception("The heartbeat was disturbed; it goes on.")
+
+    def look(self) -> None:
+        """Stop what must not go on, and renew all leases when it is time."""
+        now = time.monotonic()
+        for active in self._runs.active():
+            self._look_after(active, now)
+        if now - self._last_beat >= self._heartbeat_seconds:
+            self._last_beat = now
+            self._renew_all(now)
 
     def _look_after(self, active: Active, now: float) -> None:
-        if now - active.renewed >= self._lease_seconds * 2 / 3:
-            self._runs.interrupt(active, "its worker could not keep its claim")
-        elif now - active.started >= active.record.max_run_seconds:
+        if active.is_late(self._lease_seconds) and not active.ending:
+            self._runs.lose(active, "its worker could not keep its claim")
+        if now - active.started >= active.record.max_run_seconds:
             self._runs.time_out(active)
 
     def _renew_all(self, now: float) -> None:
+        if ARMED:
+            reach(Failpoint.BEFORE_RENEW)
         lease_until = self._store.lease_now() + self._lease_seconds
         for active in self._runs.active():
-            order = Renew(rid=active.record.rid, worker=self._runs.worker, lease_until=lease_until)
+            record = active.record
+            order = Renew(rid=record.rid, worker=self._runs.worker, attempt=record.attempt, lease_until=lease_until)
             self._ledger.renew(order).then(partial(self._renewed, active, now))
 
     def _renewed(self, active: Active, sent: float, pending: Pending[Status | None]) -> None:
@@ -82,7 +94,7 @@ class Heartbeat:
             return
         if status is None:
             if not active.ending:
-                self._runs.interrupt(active, "another worker took it over")
+                self._runs.lose(active, "another worker took it over")
             return
         # Since when it was sent, not since it came back: that is what the lease was counted from.
         active.renewed = sent

@@ -13,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import StorageError, StoreDataError
+from ..failpoints import ARMED, Failpoint, reach
 from ..ledger import Ledger
-from ..models import Captured, Changed, Finish, Record, Release, Rerun, Status
+from ..models import Captured, Record, Rerun, Status
+from ..orders import Changed, Finish, Release
 from ..pending import Pending
 from ..progress import Run
 from ..waiting import Waiting
@@ -37,8 +39,8 @@ class Active:
     """One run of this process: its record as claimed, and where it stands.
 
     `started` and `renewed` are on the monotonic clock: when it was claimed, and when its claim was last known to hold.
-    `stop_reason`: why this process stops it. `ending`: its outcome is on the way to the store, which from then on knows
-    better than this process's memory.
+    `stop_reason`: why this process stops it. `claim_lost`: another one may have taken it over, or has. `ending`: its
+    outcome is on the way to the store, which from then on knows better than this process's memory.
     """
 
     record: Record
@@ -46,7 +48,12 @@ class Active:
     started: float = field(default_factory=time.monotonic)
     renewed: float = field(default_factory=time.monotonic)
     stop_reason: str | None = None
+    claim_lost: bool = False
     ending: bool = False
+
+    def is_late(self, lease_seconds: float) -> bool:
+        """Whether its lease was not renewed for so long that others may take it over soon."""
+        return time.monotonic() - self.renewed >= lease_seconds * 2 / 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +65,7 @@ class Books:
     reporter: Reporter
     worker: str
     drop_body: Callable[[str], object]
-    ended: Callable[[str], None]
+    ended: Callable[[Active], None]
 
 
 class Outcome:
@@ -66,7 +73,7 @@ class Outcome:
 
     Parameters:
         active: the run.
-        books: what it is written with; `ended` is called with the rid when it is.
+        books: what it is written with; `ended` is called with the run when it is.
     """
 
     def __init__(self, active: Active, books: Books) -> None:
@@ -76,6 +83,8 @@ class Outcome:
 
     async def captured(self, captured: Captured) -> None:
         """The whole response is there."""
+        if ARMED:
+            reach(Failpoint.SEALED_BEFORE_FINISH)
         if self._over:
             self._drop(captured)
         elif self._active.run.cancel_seen:
@@ -122,22 +131,32 @@ class Outcome:
 
         def order() -> Release:
             return Release(
-                rid=record.rid, worker=self._books.worker, status=status, now=time.time(), died=False, note=note
+                rid=record.rid,
+                worker=self._books.worker,
+                attempt=record.attempt,
+                status=status,
+                now=time.time(),
+                died=False,
+                note=note,
             )
 
         try:
             await self._write(lambda: self._books.ledger.release(order()))
+        except StoreDataError as error:
+            # Its lease ends, and then the sweepers try.
+            logger.error("What becomes of %s was refused by the store: %s", record.rid, error)
         finally:
-            self._books.ended(record.rid)
+            self._books.ended(self._active)
 
     async def _finish(self, status: Status, note: str, captured: Captured | None = None) -> None:
-        run = self._active.run
+        run, record = self._active.run, self._active.record
         keep_request = status is not Status.FINISHED
 
         def order() -> Finish:
             return Finish(
-                rid=self._active.record.rid,
+                rid=record.rid,
                 worker=self._books.worker,
+                attempt=record.attempt,
                 status=status,
                 now=time.time(),
                 captured=captured,
@@ -152,7 +171,7 @@ class Outcome:
             await self._record(order, captured, keep_request=keep_request)
         finally:
             # Last of all: a process that drains waits for it, and then for the bodies that were dropped.
-            self._books.ended(self._active.record.rid)
+            self._books.ended(self._active)
 
     async def _record(self, order: Callable[[], Finish], captured: Captured | None, *, keep_request: bool) -> None:
         record = self._active.record
@@ -163,8 +182,14 @@ class Outcome:
             self._drop(captured)
             await self._release(Status.FAILED, "failed: the store refused the response")
             return
-        if changed is None or not changed.done:
-            self._drop(captured)
+        if ARMED:
+            reach(Failpoint.FINISHED_BEFORE_WIPED)
+        if changed is None:
+            # What is sealed stays: whoever finds that this process is gone records it.
+            return
+        if not changed.done:
+            if not _names(changed.before, captured):
+                self._drop(captured)
         elif not keep_request and record.request_body_name is not None:
             self._books.drop_body(record.request_body_name)
 
@@ -188,6 +213,7 @@ class Outcome:
                     return None
                 pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
         if not changed.done:
+            self._active.claim_lost = True
             logger.warning("The claim on %s was lost; its outcome was not recorded.", self._active.record.rid)
         return changed
 
@@ -198,3 +224,8 @@ class Outcome:
     def _drop(self, captured: Captured | None) -> None:
         if captured is not None and captured.body_name is not None:
             self._books.drop_body(captured.body_name)
+
+
+def _names(record: Record | None, captured: Captured | None) -> bool:
+    """Whether a record has this very response: a sweeper took this worker for dead, and kept what it had sealed."""
+    return record is not None and captured is not None and record.result_body_name == captured.body_name

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 logger = logging.getLogger("bgrs_middleware.presence")
 
 SUFFIX = ".lock"
+MOST_BYTES = 4_096
+"""Of what one worker tells: it is written and read in one piece."""
 
 
 class Presence:
@@ -57,6 +59,21 @@ class Presence:
             for descriptor in descriptors.values():
                 os.close(descriptor)
 
+    def tell(self, words: str) -> None:
+        """Write something that others of this host can read for as long as this worker lives; instead of what it told
+        before."""
+        if self._descriptor is not None:
+            line = words.encode()
+            try:
+                os.pwrite(self._descriptor, line, 0)
+                os.ftruncate(self._descriptor, len(line))
+            except OSError as error:
+                logger.warning("This worker cannot tell the others of itself: %s", error)
+
+    def told(self) -> list[str]:
+        """What the others of this host that live told last; empty texts of those that have not told anything yet."""
+        return [words for token in self._others() if (words := self._words_of(token)) is not None]
+
     def forget(self, token: str) -> None:
         """Remove the file of a dead worker that holds nothing any more."""
         with suppress(OSError):
@@ -81,25 +98,44 @@ class Presence:
     def _others(self) -> list[str]:
         try:
             names = os.listdir(self._folder)
-        except FileNotFoundError:
+        except OSError:
+            # Nobody has a lock here, or nobody can see them: their leases tell of them.
             return []
         tokens = [name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)]
         return [token for token in tokens if token != self._token]
 
     def _try(self, token: str) -> int | None:
-        """Take a dead worker's lock; None where its worker lives, or another one is just looking after it."""
+        """Take a dead worker's lock; None where its worker lives, or another one is just looking after it.
+
+        Also where that cannot be found out, as with a file of another user: then its lease decides.
+        """
         import fcntl
 
         try:
             descriptor = os.open(self._path(token), os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except OSError:
             return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:
             os.close(descriptor)
             return None
         return descriptor
+
+    def _words_of(self, token: str) -> str | None:
+        """What a worker told; None where it has died, or cannot be asked."""
+        import fcntl
+
+        with suppress(OSError, UnicodeDecodeError):
+            descriptor = os.open(self._path(token), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                # Shared: two that look at the same time must not take each other for the worker.
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return os.pread(descriptor, MOST_BYTES, 0).decode()
+            finally:
+                os.close(descriptor)
+        return None
 
     def _path(self, token: str) -> str:
         return os.path.join(self._folder, token + SUFFIX)

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from ..bodies.base import Bodies
-from ..models import Delete, Record, Status
+from ..models import Record, Status
+from ..orders import Delete
 from ..stores.base import Store
 from ..stores.rules import SECONDS_PER_DAY, keep_until
 from .retention import PAGE_SIZE

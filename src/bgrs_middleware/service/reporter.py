@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from ..errors import StorageError
 from ..ledger import Ledger
-from ..models import Note, Report
+from ..orders import Note, Report
 from ..pending import Pending
 from ..progress import Run
 
@@ -103,6 +103,7 @@ class Reporter:
         report = Report(
             rid=run.rid,
             worker=self._worker,
+            attempt=run.attempt,
             now=time.time(),
             progress=run.progress,
             message=run.message,

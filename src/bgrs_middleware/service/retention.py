@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from ..bodies.base import Bodies
-from ..errors import StorageError
+from ..errors import StorageError, StoreDataError
 from ..ledger import Ledger
-from ..models import RID_LENGTH, Changed, Delete, Expire, Record
+from ..models import RID_LENGTH, Record
+from ..orders import Changed, Delete, Expire
 from ..pending import Pending
 from ..reader import Reader
 from ..settings import Settings
@@ -199,7 +200,14 @@ class Retention:
     def _drop_orphans(self, names: Sequence[str]) -> None:
         # Listed before the records are read: what has a record by now, and is named there, is kept.
         rids = [name[:RID_LENGTH] for name in names]
-        records = self._reader.query(lambda store: store.get(rids)).wait()
+        try:
+            records = self._reader.query(lambda store: store.get(rids)).wait()
+        except StoreDataError:
+            # One of the records cannot be read: whatever it names stays, and nothing of the others' stays with it.
+            if len(names) > 1:
+                for name in names:
+                    self._drop_orphans([name])
+            return
         for name, rid in zip(names, rids, strict=True):
             if _is_orphan(name, records.get(rid)):
                 logger.info("The body %s is removed: no record names it", name)

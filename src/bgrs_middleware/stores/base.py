@@ -16,27 +16,25 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
-from ..models import (
+from ..advice import Advice
+from ..models import Captured, Detail, ListQuery, Record, Status
+from ..orders import (
     Add,
     Added,
     Cancel,
-    Captured,
     Changed,
     Claim,
     Claimed,
     Delete,
-    Detail,
     Expire,
     Finish,
-    ListQuery,
     Note,
-    Record,
     Release,
     Renew,
     Report,
     Retry,
-    Status,
 )
 
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -85,7 +83,7 @@ class Transaction(ABC):
 
     @abstractmethod
     def finish(self, orders: Sequence[Finish]) -> Sequence[Changed]:
-        """RUNNING or CANCELLING → the final status, where `worker` holds the request; otherwise nothing is changed.
+        """RUNNING or CANCELLING → the final status, where `worker` holds the request by that lease.
 
         Records the captured response, clears `worker` and `lease_until`, wipes the sealed request and its body name
         unless `keep_request`, appends `notes` as details.
@@ -132,6 +130,22 @@ class Transaction(ABC):
     def wipe_requests(self, rids: Sequence[str]) -> Sequence[Changed]:
         """Remove the sealed requests of final records; nothing else of them changes."""
 
+    @abstractmethod
+    def probe(self, orders: Sequence[float]) -> None:
+        """Write something that leaves no trace, so that the commit shows whether the store takes anything just now.
+
+        The orders are the times at which it was asked for; all of them together are one write.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """How much there is to do: how many requests are QUEUED, since when the one that waits longest, how many run."""
+
+    queued: int
+    oldest_queued_at: float | None
+    running: int
+
 
 class Store(ABC):
     """Where records and details live. See the module's text for threads, processes and durability."""
@@ -153,6 +167,14 @@ class Store(ABC):
         None where there is no such thing: then bodies that no record names are left where they are.
         """
         return None
+
+    def advice(self) -> Sequence[Advice]:
+        """What is not as safe as it could be where these data live. Of an opened store; from any thread.
+
+        Raises:
+            StorageError: nobody can tell just now.
+        """
+        return ()
 
     @abstractmethod
     def open(self) -> None:
@@ -195,6 +217,10 @@ class Store(ABC):
     @abstractmethod
     def count_queued(self) -> int:
         """How many requests are QUEUED."""
+
+    @abstractmethod
+    def backlog(self) -> Backlog:
+        """How much is QUEUED and since when, and how much is RUNNING or CANCELLING. Of one moment, by one query."""
 
     @abstractmethod
     def abandoned(self, lease_before: float, after_id: int, limit: int) -> Sequence[Record]:

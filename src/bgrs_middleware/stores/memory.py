@@ -13,30 +13,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ..errors import StoreDataError
-from ..models import (
+from ..models import Captured, Detail, ListQuery, Record, Status, new_rid
+from ..orders import (
     Add,
     Added,
     Cancel,
-    Captured,
     Changed,
     Claim,
     Claimed,
     Delete,
-    Detail,
     Expire,
     Finish,
-    ListQuery,
     Note,
-    Record,
     Release,
     Renew,
     Report,
     Retry,
-    Status,
-    new_rid,
 )
 from . import rules
-from .base import Store, Transaction
+from .base import Backlog, Store, Transaction
 from .rules import Move, Order, Queue
 from .text import clean
 
@@ -180,6 +175,10 @@ class _MemoryTransaction(Transaction):
     def wipe_requests(self, rids: Sequence[str]) -> Sequence[Changed]:
         return self._each([rules.Wipe(rid) for rid in rids], rules.wipe)
 
+    def probe(self, orders: Sequence[float]) -> None:
+        # Memory takes everything. It uses up the id of a detail, as it does in a database.
+        self._last_detail_id += 1 if orders else 0
+
     def _each(self, orders: Sequence[Order], rule: Callable[[Record, Order], Move | None]) -> list[Changed]:
         outcomes: list[Changed] = []
         for order in orders:
@@ -271,6 +270,11 @@ class MemoryStore(Store):
     def count_queued(self) -> int:
         with self._reader:
             return len(self._data.queued)
+
+    def backlog(self) -> Backlog:
+        with self._reader:
+            times = [self._data.rows[id_].record.queued_at for id_ in self._data.queued]
+            return Backlog(queued=len(times), oldest_queued_at=min(times, default=None), running=len(self._data.held))
 
     def abandoned(self, lease_before: float, after_id: int, limit: int) -> Sequence[Record]:
         with self._reader:

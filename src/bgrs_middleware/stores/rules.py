@@ -11,23 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from ..models import (
-    RETRYABLE,
-    Add,
-    Added,
-    Cancel,
-    Captured,
-    Claim,
-    Delete,
-    Expire,
-    Finish,
-    Record,
-    Release,
-    Renew,
-    Report,
-    Retry,
-    Status,
-)
+from ..models import RETRYABLE, Captured, Record, Status
+from ..orders import Add, Added, ByHolder, Cancel, Claim, Delete, Expire, Finish, Release, Renew, Report, Retry
 from .text import clean, clean_items, clean_optional
 
 MAX_ID = 2**63 - 1
@@ -139,9 +124,17 @@ def new_fields(order: Add) -> Changes:
     }
 
 
-def holds(record: Record, worker: str) -> bool:
-    """Whether the worker holds the request: every write of a worker is conditional on this."""
-    return record.worker == worker and record.status.is_running
+def holds(record: Record, order: ByHolder) -> bool:
+    """Whether the claim is the one that counts: every write of a worker is conditional on this.
+
+    A worker may lose a request and claim it again. What is still left of its earlier run must not write for the later.
+    """
+    return record.worker == order.worker and record.status.is_running and order.attempt in (None, record.attempt)
+
+
+def _still_by(record: Record, lease_until: float | None) -> bool:
+    """Whether the worker's lease is the one that the order speaks of, if it speaks of one."""
+    return lease_until is None or record.lease_until == lease_until
 
 
 def claim(record: Record, order: Claim) -> Move:
@@ -163,12 +156,12 @@ def claim(record: Record, order: Claim) -> Move:
 
 def renew(record: Record, order: Renew) -> Move | None:
     """A new lease for who holds it."""
-    return Move(changes={"lease_until": order.lease_until}) if holds(record, order.worker) else None
+    return Move(changes={"lease_until": order.lease_until}) if holds(record, order) else None
 
 
 def report(record: Record, order: Report) -> Move | None:
     """What the running request reported."""
-    if not holds(record, order.worker):
+    if not holds(record, order):
         return None
     return Move(changes={"updated_at": order.now} | _reported(order))
 
@@ -196,7 +189,7 @@ def finish(record: Record, order: Finish) -> Move | None:
     """
     if not order.status.is_final:
         raise ValueError(f"finish: status must be final, not {order.status.label}")
-    if not holds(record, order.worker):
+    if not holds(record, order) or not _still_by(record, order.lease_until):
         return None
     changes = _ended(order.status, order.now) | _reported(order)
     if not order.keep_request:
@@ -230,9 +223,7 @@ def release(record: Record, order: Release) -> Move | None:
     """
     if order.status.is_running:
         raise ValueError(f"release: status must be queued or final, not {order.status.label}")
-    if not holds(record, order.worker):
-        return None
-    if order.lease_until is not None and record.lease_until != order.lease_until:
+    if not holds(record, order) or not _still_by(record, order.lease_until):
         return None
     # Who asked for cancellation was told that it stops: it does not run again.
     cancelled = record.status is Status.CANCELLING and order.status is Status.QUEUED

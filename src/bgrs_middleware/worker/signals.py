@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, once: end in order. Twice: end at once, whatever is under way.
+"""SIGTERM and SIGINT, once: end in order. Twice, a second later or more: end at once, whatever is under way.
 
 A Python handler runs in the main thread, and only when that comes to its next step. A signal that arrives just before
 the main thread goes to sleep on a lock does not wake it. So the main thread sleeps on a pipe, which the interpreter
@@ -12,12 +12,17 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import FrameType
 
 Handler = Callable[[int, FrameType | None], object]
+
+REPEAT_SECONDS = 1.0
+"""A signal that follows another one sooner is the same one: service managers tell a supervisor and its workers at a
+time, and the supervisor tells them again."""
 
 
 class Wakeups:
@@ -56,6 +61,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.asked = False
+        self._asked_at = 0.0
         self._wakeups = Wakeups()
         self._tell: Callable[[], object] = lambda: None
 
@@ -92,9 +98,12 @@ class StopSignals:
         return told
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and time.monotonic() - self._asked_at < REPEAT_SECONDS:
+            return
         if self.asked:
             os.write(2, b"bgrs worker: told a second time to end; what runs is cut off\n")
             os._exit(1)
+        self._asked_at = time.monotonic()
         self.asked = True
         self._wakeups.wake()
         self._tell()

@@ -8,8 +8,9 @@ nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,13 +18,14 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_ur
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from ...errors import SettingsError, StoreUnavailable
+from ...errors import CommitInDoubt, SettingsError, StoreUnavailable
 from . import sqlite
-from .failures import is_lost, storage_error
+from .failures import is_in_doubt, is_lost, storage_error
+from .log import Log
+from .silence import PATIENT_SECONDS, POSTGRES_ARGUMENTS, POSTGRES_LIMITS, SILENT_SECONDS, Silence, SilenceWatch, Socket
 
 T = TypeVar("T")
 
-CONNECT_SECONDS = 10
 KINDS = ("sqlite", "postgresql", "mysql", "mariadb")
 
 DRIVERS = {
@@ -59,6 +61,7 @@ class Target:
         if engine is None:
             self._import_driver()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.is_postgres = self.url.get_backend_name() == "postgresql"
         self.path: Path | None = sqlite.file_of(self.url) if self.is_sqlite else None
         if self.path is not None:
             self.url = self.url.set(database=str(self.path))
@@ -78,9 +81,8 @@ class Target:
         """An engine for this process alone."""
         if self._engine is not None:
             return create_engine(self.url, pool=self._engine.pool.recreate())
-        arguments: dict[str, int] = {}
-        if self.url.get_backend_name() == "postgresql" and "connect_timeout" not in self.url.query:
-            arguments["connect_timeout"] = CONNECT_SECONDS
+        usual: Mapping[str, int] = POSTGRES_ARGUMENTS if self.is_postgres else {}
+        arguments = {name: value for name, value in usual.items() if name not in self.url.query}
         return create_engine(self.url, poolclass=NullPool, connect_args=arguments)
 
 
@@ -108,8 +110,9 @@ def parse(text: str | URL) -> URL:
 class _Link:
     """One connection and the lock of the thread that uses it."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Callable[[_Link], Connection]) -> None:
         self.lock = threading.Lock()
+        self.silence = Silence()
         self._connect = connect
         self._connection: Connection | None = None
 
@@ -118,15 +121,29 @@ class _Link:
         return self._connection is not None
 
     def connection(self) -> Connection:
+        if self.silence.is_suspect:
+            self.discard()
         if self._connection is None:
-            self._connection = self._connect()
+            self.silence.is_suspect = False
+            try:
+                self._connection = self._connect(self)
+            except BaseException:
+                self._close_socket()
+                raise
         return self._connection
 
     def discard(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(SQLAlchemyError):
+            # It may want to roll back first, and wait for that.
+            with suppress(SQLAlchemyError), self.silence.bounded(SILENT_SECONDS):
                 connection.close()
+        self._close_socket()
+
+    def _close_socket(self) -> None:
+        handle, self.silence.socket = self.silence.socket, None
+        if handle is not None:
+            handle.close()
 
 
 class Links:
@@ -136,27 +153,39 @@ class Links:
         self._target = target
         self._engine: Engine | None = None
         self._engine_lock = threading.Lock()
-        self._writer = _Link(lambda: self._connect(writer=True))
-        self._reader = _Link(lambda: self._connect(writer=False))
+        self._writer = _Link(partial(self._connect, writer=True))
+        self._reader = _Link(partial(self._connect, writer=False))
+        self._watch = SilenceWatch(self._writer.silence, self._reader.silence)
+        self._log = None if target.path is None else Log(target.path, target.busy_seconds)
         self._turn = None if target.path is None else sqlite.Turn(_turn_path(target.path), target.busy_seconds)
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, patient: bool = False) -> Iterator[Connection]:
         """The writer's connection in a transaction, committed when the block ends, rolled back where it raises.
+
+        Parameters:
+            patient: it may take minutes.
 
         Raises:
             StoreUnavailable, StoreDataError: nothing was committed.
+            CommitInDoubt: nobody knows.
         """
-        with self._writer.lock, self._write_turn():
+        is_over = False
+        with self._writer.lock, self._write_turn(), self._writer.silence.bounded(_seconds(patient)):
             try:
                 connection = self._writer.connection()
                 transaction = connection.begin()
                 if self._target.is_sqlite:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
+                is_over = True
                 transaction.commit()
+                if self._log is not None and not self._log.keep_short(connection):
+                    self._writer.discard()
             except SQLAlchemyError as error:
                 self._writer.discard()
+                if is_over and is_in_doubt(error):
+                    raise CommitInDoubt("The connection broke during a commit.") from error
                 raise storage_error(error) from error
             except BaseException:
                 self._roll_back()
@@ -170,8 +199,11 @@ class Links:
         except SQLAlchemyError:
             self._writer.discard()
 
-    def read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[[Connection], T], *, patient: bool = False) -> T:
         """Do something with the reader's connection; once more with a new one, where the old one was broken.
+
+        Parameters:
+            patient: it may take minutes.
 
         Raises:
             StoreUnavailable, StoreDataError: it could not be done.
@@ -179,17 +211,18 @@ class Links:
         with self._reader.lock:
             try:
                 try:
-                    return self._attempt(work)
+                    return self._attempt(work, patient)
                 except SQLAlchemyError as error:
                     if not is_lost(error):
                         raise
-                return self._attempt(work)
+                return self._attempt(work, patient)
             except SQLAlchemyError as error:
                 raise storage_error(error) from error
 
-    def _attempt(self, work: Callable[[Connection], T]) -> T:
+    def _attempt(self, work: Callable[[Connection], T], patient: bool) -> T:
         try:
-            return work(self._reader.connection())
+            with self._reader.silence.bounded(_seconds(patient)):
+                return work(self._reader.connection())
         except SQLAlchemyError:
             self._reader.discard()
             raise
@@ -203,6 +236,7 @@ class Links:
             except StoreUnavailable:
                 self._discard_both()
             finally:
+                self._watch.stop()
                 if self._turn is not None:
                     self._turn.close()
                 if self._engine is not None:
@@ -216,21 +250,24 @@ class Links:
     def _write_turn(self) -> AbstractContextManager[None]:
         return nullcontext() if self._turn is None else self._turn.taken()
 
-    def _connect(self, *, writer: bool) -> Connection:
+    def _connect(self, link: _Link, *, writer: bool) -> Connection:
         if self._target.path is not None:
             sqlite.create_file(self._target.path)
         with self._engine_lock:
             if self._engine is None:
                 self._engine = self._target.make_engine()
+            if not self._target.is_sqlite:
+                self._watch.start()
         connection = self._engine.connect()
         try:
+            link.silence.socket = Socket(connection)
             if self._target.is_sqlite:
                 sqlite.prepare(connection, writer=writer, busy_seconds=self._target.busy_seconds)
             else:
                 # A reader holds no transaction open: each question sees what is committed, in one trip.
                 connection.execution_options(isolation_level="READ COMMITTED" if writer else "AUTOCOMMIT")
-                if writer and self._target.url.get_backend_name() == "postgresql":
-                    _commit_durably(connection)
+                if writer and self._target.is_postgres:
+                    _set_up_postgres(connection)
             connection.detach()
             return connection
         except BaseException:
@@ -238,11 +275,16 @@ class Links:
             raise
 
 
-def _commit_durably(connection: Connection) -> None:
-    """A commit that is answered is flushed, whatever the server's or the user's default; a stricter one stays."""
+def _set_up_postgres(connection: Connection) -> None:
+    """A commit that is answered is flushed, and none waits for ever, whatever the defaults; what is stricter stays."""
     if connection.exec_driver_sql("SHOW synchronous_commit").scalar() in ("off", "local"):
         connection.exec_driver_sql("SET synchronous_commit = on")
+    connection.exec_driver_sql(POSTGRES_LIMITS)
     connection.commit()
+
+
+def _seconds(patient: bool) -> float:
+    return PATIENT_SECONDS if patient else SILENT_SECONDS
 
 
 def _turn_path(path: Path) -> Path:

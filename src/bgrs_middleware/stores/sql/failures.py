@@ -44,6 +44,12 @@ def is_lost(error: SQLAlchemyError) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
+def is_in_doubt(error: SQLAlchemyError) -> bool:
+    """Whether a commit that ended so may have been made: the answer was lost, or the server went away with it."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return is_lost(error) or (isinstance(state, str) and state.startswith("57P"))
+
+
 def _is_over_a_limit(error: SQLAlchemyError) -> bool:
     """PostgreSQL's class 54, such as a value too long for an index: the value's fault, not the server's."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None)

@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ...models import Add, Captured, Detail, Headers, Item, Record, Rerun, Status
+from ...models import Captured, Detail, Headers, Item, Record, Rerun, Status
+from ...orders import Add
 from .. import rules
 from .schema import detail, request
 
@@ -24,6 +25,8 @@ RECORD_COLUMNS = (
     request.c.created_at,
     request.c.queued_at,
     request.c.updated_at,
+    request.c.max_run_seconds,
+    request.c.retention_days,
     request.c.started_at,
     request.c.finished_at,
     request.c.progress,
@@ -34,8 +37,6 @@ RECORD_COLUMNS = (
     request.c.worker,
     request.c.lease_until,
     request.c.rerun,
-    request.c.max_run_seconds,
-    request.c.retention_days,
     request.c.parent,
     request.c.has_request,
     request.c.request_body_name,
@@ -72,35 +73,31 @@ _ENCODERS: dict[str, Callable[[Any], Any]] = {
 def record_of(row: Sequence[Any]) -> Record:
     """The record of a row of `RECORD_COLUMNS`; further columns after them are ignored."""
     return Record(
-        id=row[0],
-        rid=row[1],
-        owner=row[2],
-        method=row[3],
-        name=row[4],
-        type=row[5],
-        status=_STATUS[row[6]],
-        created_at=row[7],
-        queued_at=row[8],
-        updated_at=row[9],
-        started_at=row[10],
-        finished_at=row[11],
-        progress=row[12],
-        message=row[13],
-        items=() if row[14] is None else _items_of(row[14]),
-        attempt=row[15],
-        deaths=row[16],
-        worker=row[17],
-        lease_until=row[18],
-        rerun=_RERUN[row[19]],
-        max_run_seconds=row[20],
-        retention_days=row[21],
-        parent=row[22],
-        has_request=row[23] != 0,
-        request_body_name=row[24],
-        http_status=row[25],
-        content_type=row[26],
-        result_length=row[27],
-        result_body_name=row[28],
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        _STATUS[row[6]],
+        row[7],
+        row[8],
+        row[9],
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+        row[14],
+        row[15],
+        () if row[16] is None else _items_of(row[16]),
+        row[17],
+        row[18],
+        row[19],
+        row[20],
+        _RERUN[row[21]],
+        row[22],
+        row[23] != 0,
+        *row[24:29],
     )
 
 

@@ -205,6 +205,8 @@ def _take(step: Step, number: int, connection: Connection) -> None:
 def _turn(connection: Connection) -> Iterator[None]:
     """One process at a time. On SQLite the transaction itself sees to that."""
     if connection.dialect.name == "postgresql":
+        # Whoever upgrades it just now may take minutes.
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
     if connection.dialect.name not in ("mysql", "mariadb"):
         yield

@@ -41,8 +41,10 @@ from .schema import detail, ended, keep_until, kept, request
 MAX_IN = 512
 """Rids in one statement: under the 999 parameters that an old SQLite takes."""
 
-MAX_ROWS = 32
-"""Rows in one INSERT: with all their columns, too, under those 999 parameters."""
+MAX_PARAMETERS = 999
+"""Values in one INSERT: as many as an old SQLite takes."""
+
+_VALUES = " VALUES "
 
 Parameters = Mapping[str, Any]
 Values = tuple[Any, ...]
@@ -82,10 +84,11 @@ class Statement:
             arrange = self._arrange
             connection.exec_driver_sql(self.sql, [arrange(row) for row in rows])
 
-    def run_together(self, connection: Connection, rows: Sequence[Parameters], row: Statement) -> None:
-        """Execute it once for as many rows as it has places for, each filled as `row` is, the statement for one."""
-        values = tuple(chain.from_iterable(map(row._arrange, rows)))
-        connection.exec_driver_sql(self.sql, values)
+    def run_together(self, connection: Connection, rows: Sequence[Parameters]) -> None:
+        """Execute it once for all rows: for an INSERT of one row, whose places are repeated."""
+        start = self.sql.index(_VALUES) + len(_VALUES)
+        sql = self.sql + f", {self.sql[start:]}" * (len(rows) - 1)
+        connection.exec_driver_sql(sql, tuple(chain.from_iterable(map(self._arrange, rows))))
 
     def fetch(self, connection: Connection, parameters: Parameters) -> Sequence[Values]:
         """Execute it and return all rows."""
@@ -122,24 +125,18 @@ class Statements:
     # Writing.
 
     def insert_requests(self, connection: Connection, rows: Sequence[Parameters]) -> None:
-        """Insert rows that have the same columns, in order, with few statements.
+        """Insert rows that have the same columns, in order, with as few statements as there can be.
 
-        Each statement costs this thread a wait for the interpreter, which an event loop is using, and on SQLite an
-        update of the table of highest ids: a row alone takes half as long again as one among 32.
+        At each statement this thread lets go of the interpreter, and must wait for it while an event loop is busy; on
+        SQLite each updates the table of highest ids, too. A row alone takes half as long again as one among 32.
         """
-        columns = tuple(rows[0]) if rows else ()
-        for part in _parts(rows):
-            one = self._once(("insert", columns), lambda: insert(request).inline(), columns)
-            self._insert_of(columns, len(part)).run_together(connection, part, one)
-
-    def _insert_of(self, columns: tuple[str, ...], count: int) -> Statement:
-        def make() -> ClauseElement:
-            places: list[dict[str, Any]] = [
-                {name: bindparam(f"{name}_{index}") for name in columns} for index in range(count)
-            ]
-            return insert(request).values(places).inline()
-
-        return self._once(("insert", columns, count), make)
+        if not rows:
+            return
+        columns = tuple(rows[0])
+        statement = self._once(("insert", columns), lambda: insert(request).inline(), columns)
+        size = MAX_PARAMETERS // len(columns)
+        for start in range(0, len(rows), size):
+            statement.run_together(connection, rows[start : start + size])
 
     def insert_detail(self) -> Statement:
         return self._once("insert detail", lambda: insert(detail).inline(), ("rid", "at", "text"))
@@ -260,6 +257,11 @@ class Statements:
     def count_queued(self) -> Statement:
         return self._once("count queued", lambda: select(func.count()).select_from(request).where(_QUEUED))
 
+    def backlog(self) -> Statement:
+        """Of each unfinished state: how many requests, and the earliest time at which one was queued."""
+        columns = (request.c.status, func.count(), func.min(request.c.queued_at))
+        return self._once("backlog", lambda: select(*columns).where(_UNFINISHED).group_by(request.c.status))
+
     def queue_ends(self) -> Statement:
         """The lowest id that is queued, and the highest id of all."""
 
@@ -294,15 +296,6 @@ def _with_rids(columns: Sequence[Any], count: int) -> Select[Any]:
 def _limited(rows: Select[Any]) -> Select[Any]:
     # Without an offset in words, SQLite's compiler adds one as a parameter that nobody passes.
     return rows.limit(bindparam("limit", type_=Integer)).offset(literal_column("0"))
-
-
-def _parts(rows: Sequence[Parameters]) -> Iterator[Sequence[Parameters]]:
-    """The rows in parts of 32 and then of smaller powers of two, so that few texts serve all numbers."""
-    start = 0
-    while start < len(rows):
-        size = min(MAX_ROWS, 1 << ((len(rows) - start).bit_length() - 1))
-        yield rows[start : start + size]
-        start += size
 
 
 def keyed(keys: Sequence[str]) -> Iterator[dict[str, Any]]:

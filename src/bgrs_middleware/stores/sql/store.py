@@ -15,13 +15,16 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine
 
+from ...advice import Advice
 from ...models import Captured, Detail, ListQuery, Record, Status
-from ..base import Store, Transaction
+from ..base import Backlog, Store, Transaction
 from ..rules import MAX_ID
 from ..text import clean
+from .checks import advice_of
 from .clock import LeaseClock
 from .connections import Links, Target, parse
-from .rows import captured_of, detail_of, record_of
+from .records import RecordReader
+from .rows import captured_of, detail_of
 from .schema import UPGRADES, Step, identity_of, upgrade
 from .statements import Statement, Statements, Values, keyed
 from .transaction import SqlTransaction
@@ -51,6 +54,7 @@ class SqlStore(Store):
         self._upgrades = upgrades
         self._clock = LeaseClock(super().lease_now)
         self._statements = Statements(self._target.positional_dialect())
+        self._records = RecordReader()
         # A parent's connections stay in here in its child, untouched: closing them there would end them in both.
         self._links_of: dict[int, Links] = {}
 
@@ -71,8 +75,12 @@ class SqlStore(Store):
     def identity(self) -> str | None:
         return self._links().read(identity_of)
 
-    def open(self) -> None:
+    def advice(self) -> Sequence[Advice]:
         with self._links().writing() as connection:
+            return advice_of(connection, self._target.path)
+
+    def open(self) -> None:
+        with self._links().writing(patient=True) as connection:
             upgrade(connection, self._upgrades)
             self._clock.measure(connection)
 
@@ -84,10 +92,10 @@ class SqlStore(Store):
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         with self._links().writing() as connection:
-            yield SqlTransaction(connection, self._statements)
+            yield SqlTransaction(connection, self._statements, self._records)
 
     def get(self, rids: Sequence[str]) -> Mapping[str, Record]:
-        return {row[1]: record_of(row) for row in self._rows_of(rids, self._statements.records)}
+        return {row[1]: self._records.one(row) for row in self._rows_of(rids, self._statements.records)}
 
     def captured(self, rids: Sequence[str]) -> Mapping[str, Captured]:
         return {row[0]: captured_of(row) for row in self._rows_of(rids, self._statements.captured)}
@@ -109,29 +117,40 @@ class SqlStore(Store):
         wanted: dict[str, Any] = {f"status_{index}": number for index, number in enumerate(numbers)}
         wanted["of"] = clean(query.owner)
         wanted["before_id"] = MAX_ID if query.before_id is None else min(query.before_id, MAX_ID)
-        wanted["limit"] = max(0, query.limit)
-        return [record_of(row) for row in self._fetch(self._statements.page(), wanted)]
+        return self._readable(self._statements.page(), wanted, query.limit)
 
     def count_queued(self) -> int:
         return int(self._fetch(self._statements.count_queued(), {})[0][0])
 
+    def backlog(self) -> Backlog:
+        rows = self._fetch(self._statements.backlog(), {})
+        queued = next(((row[1], row[2]) for row in rows if row[0] == Status.QUEUED), (0, None))
+        running = sum(row[1] for row in rows if row[0] != Status.QUEUED)
+        return Backlog(queued=queued[0], oldest_queued_at=queued[1], running=running)
+
     def abandoned(self, lease_before: float, after_id: int, limit: int) -> Sequence[Record]:
-        wanted = {"lease_before": lease_before, "after_id": min(after_id, MAX_ID), "limit": max(0, limit)}
+        wanted = {"lease_before": lease_before, "after_id": min(after_id, MAX_ID)}
         # Who asks this asks it regularly, and compares leases with the clock.
         self._links().read(self._clock.measure)
-        return [record_of(row) for row in self._fetch(self._statements.abandoned(), wanted)]
+        return self._readable(self._statements.abandoned(), wanted, limit)
 
     def wipeable(self, finished_before: float, limit: int) -> Sequence[Record]:
-        wanted = {"before": finished_before, "limit": max(0, limit)}
-        return [record_of(row) for row in self._fetch(self._statements.wipeable(), wanted)]
+        return self._readable(self._statements.wipeable(), {"before": finished_before}, limit)
 
     def outdated(self, now: float, limit: int) -> Sequence[Record]:
-        wanted = {"before": now, "limit": max(0, limit)}
-        return [record_of(row) for row in self._fetch(self._statements.outdated(), wanted)]
+        return self._readable(self._statements.outdated(), {"before": now}, limit)
 
     def ended(self, finished_before: float, after_id: int, limit: int) -> Sequence[Record]:
-        wanted = {"before": finished_before, "after_id": min(after_id, MAX_ID), "limit": max(0, limit)}
-        return [record_of(row) for row in self._fetch(self._statements.ended(), wanted)]
+        wanted = {"before": finished_before, "after_id": min(after_id, MAX_ID)}
+        return self._readable(self._statements.ended(), wanted, limit, patient=True)
 
-    def _fetch(self, statement: Statement, wanted: Mapping[str, Any]) -> Sequence[Values]:
-        return self._links().read(lambda connection: statement.fetch(connection, wanted))
+    def _readable(
+        self, statement: Statement, wanted: Mapping[str, Any], limit: int, *, patient: bool = False
+    ) -> Sequence[Record]:
+        def fetch(count: int) -> Sequence[Values]:
+            return self._fetch(statement, {**wanted, "limit": count}, patient=patient)
+
+        return [record for record, _ in self._records.many(fetch, max(0, limit))]
+
+    def _fetch(self, statement: Statement, wanted: Mapping[str, Any], *, patient: bool = False) -> Sequence[Values]:
+        return self._links().read(lambda connection: statement.fetch(connection, wanted), patient=patient)

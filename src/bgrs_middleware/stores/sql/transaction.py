@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ...models import (
+from ...models import Record, Status
+from ...orders import (
     Add,
     Added,
     Cancel,
@@ -23,27 +24,30 @@ from ...models import (
     Expire,
     Finish,
     Note,
-    Record,
     Release,
     Renew,
     Report,
     Retry,
-    Status,
 )
 from .. import rules
 from ..base import Transaction
 from ..rules import Move, Order, Queue
 from ..text import clean
-from .rows import RECORD_COLUMNS, changed_columns, new_row, record_of
-from .statements import Statement, Statements, keyed
+from .records import RecordReader
+from .rows import RECORD_COLUMNS, changed_columns, new_row
+from .statements import Parameters, Statement, Statements, Values, keyed
+
+PROBE = "probe"
+"""Stands where a detail has its rid. No request has such a one."""
 
 
 class SqlTransaction(Transaction):
     """The writing verbs on one connection, which is in a transaction."""
 
-    def __init__(self, connection: Connection, statements: Statements) -> None:
+    def __init__(self, connection: Connection, statements: Statements, records: RecordReader) -> None:
         self._connection = connection
         self._statements = statements
+        self._records = records
 
     def add(self, orders: Sequence[Add]) -> Sequence[Added]:
         if not orders:
@@ -79,14 +83,19 @@ class SqlTransaction(Transaction):
         return [self._claim(order) for order in orders]
 
     def _claim(self, order: Claim) -> Sequence[Claimed]:
-        rows = self._statements.claimable().fetch(self._connection, {"limit": max(0, order.limit)})
-        found = [(record_of(row), row[len(RECORD_COLUMNS)]) for row in rows]
+        found = self._readable(self._statements.claimable(), {}, order.limit)
         moves = [(record, rules.claim(record, order)) for record, _ in found]
         self._write(moves)
         return [
-            Claimed(record=replace(record, **move.changes), sealed_request=sealed)
-            for (record, move), (_, sealed) in zip(moves, found, strict=True)
+            Claimed(record=replace(record, **move.changes), sealed_request=row[len(RECORD_COLUMNS)])
+            for (record, move), (_, row) in zip(moves, found, strict=True)
         ]
+
+    def _readable(self, statement: Statement, wanted: Parameters, limit: int) -> list[tuple[Record, Values]]:
+        def fetch(count: int) -> Sequence[Values]:
+            return statement.fetch(self._connection, {**wanted, "limit": count})
+
+        return self._records.many(fetch, max(0, limit))
 
     def renew(self, orders: Sequence[Renew]) -> Sequence[Status | None]:
         outcomes = self._each(orders, rules.renew)
@@ -130,13 +139,19 @@ class SqlTransaction(Transaction):
         return [self._expire(order) for order in orders]
 
     def _expire(self, order: Expire) -> Sequence[Record]:
-        wanted = {"queued_before": order.queued_before, "limit": max(0, order.limit)}
-        found = [record_of(row) for row in self._statements.expirable().fetch(self._connection, wanted)]
+        wanted = {"queued_before": order.queued_before}
+        found = [record for record, _ in self._readable(self._statements.expirable(), wanted, order.limit)]
         self._write((record, rules.expire(record, order)) for record in found)
         return found
 
     def wipe_requests(self, rids: Sequence[str]) -> Sequence[Changed]:
         return self._each([rules.Wipe(rid) for rid in rids], rules.wipe)
+
+    def probe(self, orders: Sequence[float]) -> None:
+        # A row that comes and goes: SQLite writes no page for an UPDATE that changes nothing.
+        if orders:
+            self._statements.insert_detail().run(self._connection, {"rid": PROBE, "at": orders[0], "text": ""})
+            self._statements.delete_details().run(self._connection, {"of": PROBE})
 
     def _each(self, orders: Sequence[Order], rule: Callable[[Record, Order], Move | None]) -> list[Changed]:
         outcomes: list[Changed] = []
@@ -154,7 +169,7 @@ class SqlTransaction(Transaction):
 
     def _found(self, rids: Sequence[str]) -> dict[str, Record]:
         records = (
-            record_of(row)
+            self._records.one(row)
             for keys in keyed(rids)
             for row in self._statements.held(len(keys)).fetch(self._connection, keys)
         )

@@ -1,0 +1,1 @@
+"""The command `bgrs status`: the health of a store and of the processes of this host that use it."""
