@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 
 import pytest
 
@@ -196,6 +197,7 @@ print(signal.getsignal(signal.SIGURG), flush=True)
 
 def test_a_main_thread_that_sleeps_on_a_lock_is_woken_for_it():
     with subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == "heard\n"
         process.terminate()
         while not select.select([process.stdout], [], [], 0.1)[0]:
@@ -264,7 +266,12 @@ def test_where_nobody_else_hears_it_the_process_dies_of_it_after_the_drain_or_at
         assert said.readline() == "drains\n"
         assert process.poll() is None
         if second:
-            process.terminate()
+            ended = False
+            while not ended:
+                # As above: the main thread may be just about to sleep again.
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    ended = process.wait(0.1) is not None
         else:
             process.stdin.write("x")
             process.stdin.flush()

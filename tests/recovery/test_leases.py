@@ -11,7 +11,7 @@ SHORT = {"lease_seconds": "3", "heartbeat_seconds": "0.5", "sweep_seconds": "0.5
 
 
 def until_bodies(theatre: Theatre, rid: str, names: list[str]) -> None:
-    """Return when these are the bodies of a request. What a run wrote that is not the result is removed after its end."""
+    """Return when these are the bodies of a request. One that is not the result is removed after the end."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (found := [body.name for body in (theatre.data_dir / "bodies").glob(f"*/{rid}.*")]) != names:
         assert time.monotonic() < deadline, found
