@@ -129,7 +129,7 @@ class House:
         order = a_finish(rid, status=status, now=now, captured=captured, keep_request=captured is None, notes=("end",))
         with self.store.transaction() as transaction:
             transaction.finish([order])
-            transaction.release([a_release(other, Status.QUEUED) for other in others])
+            transaction.release([a_release(other, Status.QUEUED, now=now) for other in others])
         if captured is not None:
             self.bodies.delete(f"{rid}.request")
         return rid

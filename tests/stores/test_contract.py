@@ -347,14 +347,14 @@ def test_finish_takes_no_status_that_is_not_final(store: Store, status: Status) 
 # release
 
 
-def test_release_to_the_queue_keeps_the_place_in_it(store: Store) -> None:
+def test_release_to_the_queue_keeps_the_place_in_it_and_not_its_time(store: Store) -> None:
     rid = running(store)
     added(store)
     before = record(store, rid)
     with store.transaction() as transaction:
         assert list(transaction.release([a_release(rid, Status.QUEUED)])) == [Changed(done=True, before=before)]
     assert record(store, rid) == replace(
-        before, status=Status.QUEUED, updated_at=1_002.0, worker=None, lease_until=None
+        before, status=Status.QUEUED, queued_at=1_002.0, updated_at=1_002.0, worker=None, lease_until=None
     )
     assert texts(store, rid) == ["let go"]
     [again] = claimed(store, limit=1)

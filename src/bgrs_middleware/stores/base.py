@@ -93,7 +93,7 @@ class Transaction(ABC):
     def release(self, orders: Sequence[Release]) -> Sequence[Changed]:
         """RUNNING or CANCELLING → the order's status, where `worker` holds the request by that lease.
 
-        QUEUED keeps `queued_at`, and means CANCELLED where cancellation was asked for; a final status sets
+        QUEUED sets `queued_at`, and means CANCELLED where cancellation was asked for; a final status sets
         `finished_at` and keeps the sealed request for a retry.
         """
 

@@ -231,6 +231,8 @@ def release(record: Record, order: Release) -> Move | None:
     changes = _ended(status, order.now)
     if not status.is_final:
         del changes["finished_at"]
+        # It keeps its place among the ids, but not the time that it waited before: that was over when it was claimed.
+        changes["queued_at"] = order.now
     if order.died:
         changes["deaths"] = record.deaths + 1
     return Move(changes=changes, at=order.now, notes=(order.note,))
