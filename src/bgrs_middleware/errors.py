@@ -4,6 +4,7 @@ BgrsError
 ├── SettingsError             a setting is unknown or has an unusable value (also a ValueError)
 ├── Refusal                   an HTTP request that gets an error answer
 │   ├── BadRequest            400  a marker, parameter or header that cannot be understood
+│   │   └── InvalidFilter          the `filter` of a list of operations
 │   ├── NotAuthenticated      401  `authorize` wants to know who is asking
 │   ├── NotAllowed            403  `authorize` said no
 │   ├── NotFound              404  unknown, malformed, or not the caller's to see: one answer for all three
@@ -33,6 +34,8 @@ The numbers are what a client sees; the one table of them is `HTTP_STATUS`.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class BgrsError(Exception):
@@ -70,6 +73,21 @@ class Refusal(BgrsError):
 
 class BadRequest(Refusal):
     """A marker, parameter or header that cannot be understood."""
+
+
+class InvalidFilter(BadRequest):
+    """A filter (AIP-160) that cannot be understood, or asks for what cannot be asked for.
+
+    Parameters:
+        detail, more: as for every refusal.
+        position: the number of the character that it is about, the first being 1.
+        field: the field that it is about, as the client wrote it; None where there is none.
+    """
+
+    def __init__(self, detail: str, *, position: int = 1, field: str | None = None, **more: Any) -> None:
+        super().__init__(detail, **more)
+        self.position = position
+        self.field = field
 
 
 class NotAuthenticated(Refusal):
@@ -185,6 +203,7 @@ class ResponseTooLarge(ReplayError):
 
 HTTP_STATUS: dict[type[BgrsError], int] = {
     BadRequest: 400,
+    InvalidFilter: 400,
     NotAuthenticated: 401,
     NotAllowed: 403,
     NotFound: 404,
