@@ -39,6 +39,7 @@ PER_SECOND = 100.0
 """Calls of all clients together: enough that a commit is on its way at any moment."""
 
 LONGEST_AWAY_SECONDS = 1.0
+LOOK_SECONDS = 0.02
 RESUME_SECONDS = 10.0
 SILENT_SECONDS = 35.0
 """Within which a silent database must be given up: twice what `stores/sql/silence.py` says, and a look after each."""
@@ -59,6 +60,7 @@ class _Found:
         self.run_all_the_same = 0
         self.stuck: list[str] = []
         self.resumed: list[float] = []
+        self.slow: list[str] = []
 
 
 def run(card: Card, folder: Path, sizes: Sizes) -> None:
@@ -94,24 +96,46 @@ def _restart_under_load(
             server.stop(shutdown)
             time.sleep(random.uniform(0, LONGEST_AWAY_SECONDS))
             server.start()
-            found.resumed.append(_resumes(stage))
+            _resumes(stage, heard, found)
     card.remarks([f"{count} times {text}" for text, count in heard.refused.items()])
     _check(stage, heard, found)
     found.stuck += _stuck(server)
 
 
-def _resumes(stage: Stage) -> float:
-    """How long it takes until something new is accepted, run and finished."""
-    started = time.monotonic()
+def _resumes(stage: Stage, heard: Heard, found: _Found) -> None:
+    """How long it takes until something is accepted, and something is started; not the same, where a queue is long."""
+    began, before, story = time.monotonic(), len(stage.evidence.started()), _Story()
+    accepted = started = False
     with stage.client() as client:
-        while time.monotonic() < started + PATIENCE_SECONDS:
-            try:
-                document = _until_final(client, client.ask("POST", "/quick"))
-                if document is not None and document["status_name"] == "finished":
-                    break
-            except (NoAnswer, WrongAnswer):
-                time.sleep(0.05)
-    return time.monotonic() - started
+        while not (accepted and started) and time.monotonic() < began + PATIENCE_SECONDS:
+            if not accepted:
+                try:
+                    heard.acknowledged.append(Asked(client.ask("POST", "/quick"), "POST", time.monotonic()))
+                    accepted = True
+                    story.tell("accepted")
+                except (NoAnswer, WrongAnswer) as error:
+                    story.tell(str(error))
+            if not started and len(stage.evidence.started()) > before:
+                started = True
+                story.tell("started")
+            time.sleep(LOOK_SECONDS)
+    found.resumed.append(time.monotonic() - began)
+    if found.resumed[-1] > RESUME_SECONDS:
+        found.slow.append(str(story))
+
+
+class _Story:
+    """What happened when, in words."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._told: list[str] = []
+
+    def tell(self, text: str) -> None:
+        self._told.append(f"{time.monotonic() - self._began:.1f} s: {text}")
+
+    def __str__(self) -> str:
+        return "; ".join(self._told)
 
 
 def _until_final(client: Client, rid: str) -> dict[str, Any] | None:
@@ -134,8 +158,7 @@ def _check(stage: Stage, heard: Heard, found: _Found) -> None:
                 found.wrong.append(f"{asked.method} {asked.rid} {wrong}")
     known = {asked.rid for asked in heard.acknowledged}
     doubtful = heard.unanswered + sum(count for text, count in heard.refused.items() if IN_DOUBT in text)
-    # The probes of `_resumes` are acknowledged as well, and not the load's: they are told by their number.
-    unknown = len(stage.evidence.started() - known) - len(found.resumed)
+    unknown = len(stage.evidence.started() - known)
     found.refused += heard.refused.total()
     found.run_all_the_same += max(0, unknown - doubtful)
 
@@ -165,7 +188,7 @@ def _stuck(server: PostgresServer) -> list[str]:
 
 def _tell(card: Card, restarts: int, found: _Found) -> None:
     note = f"requests, in {restarts} restarts"
-    card.remarks(found.wrong + found.stuck)
+    card.remarks(found.wrong + found.stuck + found.slow)
     card.line(
         "PostgreSQL restarted: acknowledged = found = finished, by one start",
         n=max(1, found.requests),
@@ -196,7 +219,7 @@ def _fall_silent(card: Card, folder: Path, silences: int) -> None:
                 for _ in range(silences):
                     time.sleep(random.uniform(0.5, 2))
                     proxy.fall_silent()
-                    found.resumed.append(_resumes(stage))
+                    _resumes(stage, heard, found)
             _check(stage, heard, found)
             found.stuck += _stuck(server)
     card.remarks(found.wrong + found.stuck)
