@@ -44,8 +44,8 @@ class Reader:
     def view(self, rid: str, make: Callable[[Record | None], T]) -> Pending[T]:
         """What `make` makes of the record of a well-formed rid, or of None; or what it raises.
 
-        For what is made in the same way for many callers: made for all of a batch in a row, it takes half the time that
-        it takes each of them by itself (measured). From the reader's thread, so it must be quick.
+        For what is made in the same way for many callers: one after another, in the reader's thread, it takes a little
+        less than each in its caller's own turn. It must be quick.
         """
         pending: Pending[T] = Pending()
         self._put((rid, make, pending))

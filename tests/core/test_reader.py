@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from bgrs_middleware.errors import StoreUnavailable
+from bgrs_middleware.errors import NotFound, StoreUnavailable
 from bgrs_middleware.reader import Reader
 
 
@@ -52,6 +52,24 @@ def test_all_reads_that_wait_are_one_query(store, reader):
     assert first.wait() == "record a"
     assert [pending.wait() for pending in others] == ["record b", "record c", None]
     assert store.asked == [["a"], ["b", "c", "unknown"]]
+
+
+def test_what_is_made_of_a_record_shares_the_query_and_keeps_its_own_errors(store, reader):
+    def refuse(record):
+        raise NotFound
+
+    first = reader.get("a")
+    assert store.entered.wait(10)
+    seen, refused, missing = reader.view("b", str.upper), reader.view("c", refuse), reader.view("unknown", str)
+    plain = reader.get("b")
+    store.gate.set()
+    assert (first.wait(), seen.wait(), missing.wait(), plain.wait()) == ("record a", "RECORD B", "None", "record b")
+    with pytest.raises(NotFound):
+        refused.wait()
+    assert store.asked == [["a"], ["b", "c", "unknown", "b"]]
+    store.error = StoreUnavailable("away")
+    with pytest.raises(StoreUnavailable, match="away"):
+        reader.view("a", str).wait()
 
 
 def test_a_store_that_is_away_is_told_to_everyone_who_asked(store, reader):
