@@ -43,7 +43,12 @@ def test_editing_is_the_same_as_never_having_sent_the_parameters(segments: list[
     assert without(b"&".join(segments), (b"bgrs", b"wait_for")) == b"&".join(kept)
 
 
-@given(st.one_of(QUERY_BYTES, st.binary(max_size=60)))
+# Hypothesis tries the constants of the code that it tests, these names among them.
+@given(
+    st.one_of(QUERY_BYTES, st.binary(max_size=60)).filter(
+        lambda query: b"bgrs" not in query and b"wait_for" not in query
+    )
+)
 def test_a_query_without_the_names_comes_back_as_it_is(query: bytes) -> None:
     assert without(query, (b"bgrs", b"wait_for")) == query
     assert without(query, ()) == query
