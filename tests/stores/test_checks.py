@@ -27,7 +27,7 @@ MOUNTS = """\
 32 22 0:41 / /mnt/two\\040words rw - cifs //host/share rw
 33 22 0:42 / /home/me/over rw - fuse.sshfs me@host: rw
 34 22 8:3 / /home/me/over rw - ext4 /dev/sdc1 rw
-35 22 0:43 / /work rw - 9p work rw
+35 22 0:43 / /vm rw - 9p work rw
 a line that is none
 """
 
@@ -77,7 +77,7 @@ def test_a_version_without_it_is_not(version: checks.Version) -> None:
         ("/srv/shared/local/bgrs", None),
         ("/mnt/two words/bgrs", "cifs"),
         ("/home/me/over/bgrs", None),
-        ("/work/bgrs", "9p"),
+        ("/vm/bgrs", "9p"),
     ],
 )
 def test_a_network_file_system_is_known_by_its_mount(path: str, kind: str | None) -> None:

@@ -97,9 +97,9 @@ class Answers:
         wait_seconds = read_wait(head, self._settings, 0.0)
         if wait_seconds == 0.0 and self._runs.run_of(route.rid) is None:
             return await self._reader.view(route.rid, partial(self._shown, caller, head))
-        return self._shown(caller, head, await self._record_after(wait_seconds, route, caller))
+        return replies.status_reply(await self._record_after(wait_seconds, route, caller), head)
 
-    async def _record_after(self, wait_seconds: float, route: Route, caller: Caller) -> Record | None:
+    async def _record_after(self, wait_seconds: float, route: Route, caller: Caller) -> Record:
         """The record once its state has changed, at the latest after so many seconds."""
         waiter = self._waiting.waiter(route.rid, wait_seconds) if wait_seconds > 0 else None
         try:
