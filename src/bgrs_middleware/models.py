@@ -17,6 +17,9 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 RID_LENGTH = 32
 
+DEFAULT_OPERATIONS_PARENT = "projects/default/locations/default"
+"""What the names of operations begin with where nothing else is said (CONTRACT, section 5)."""
+
 
 def new_rid() -> str:
     """Return a new id of a background request: 32 lower-case hex characters of the system's randomness."""
@@ -105,7 +108,12 @@ class Captured:
 
 @hot_dataclass(frozen=True, slots=True)
 class Record:
-    """One background request as the store knows it, without the bytes of its request and response."""
+    """One background request as the store knows it, without the bytes of its request and response.
+
+    `operations_parent` is what the name of its operation begins with. `parent` is the rid of the batch that it is an
+    item of. `batch_items` is how many items it has where it is a batch itself, which nobody runs: it is RUNNING, held
+    by no worker, until all of them have ended.
+    """
 
     id: int
     rid: str
@@ -136,6 +144,13 @@ class Record:
     content_type: str | None = None
     result_length: int | None = None
     result_body_name: str | None = None
+    operations_parent: str = DEFAULT_OPERATIONS_PARENT
+    batch_items: int | None = None
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it stands for a batch, and not for a request that is run."""
+        return self.batch_items is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .hot import hot_dataclass
-from .models import Captured, Item, Record, Rerun, Status
+from .models import DEFAULT_OPERATIONS_PARENT, Captured, Item, Record, Rerun, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    """What an asking request's `Idempotency-Key` means to the store (CONTRACT, section 6).
+
+    Parameters:
+        key: digest of caller and key, in hex; no two records have the same one.
+        fingerprint: digest of what was asked for, in hex; the same key with another one is an error of the client.
+        former_keys: digests of the same caller and key under identities that the caller had before a key rotation.
+    """
+
+    key: str
+    fingerprint: str
+    former_keys: tuple[str, ...] = ()
 
 
 @hot_dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +33,8 @@ class Add:
     """Record a new request as queued, unless the queue is full.
 
     `max_queued` and `max_queued_per_caller` count queued requests; the second is not applied where `owner` is None.
-    `request_body_name` names the sealed body where it was too large for `sealed_request`.
+    `request_body_name` names the sealed body where it was too large for `sealed_request`. Where `idempotency` is given,
+    only if no record has its key yet.
     """
 
     rid: str
@@ -34,7 +50,10 @@ class Add:
     retention_days: float
     max_queued: int
     max_queued_per_caller: int
+    operations_parent: str = DEFAULT_OPERATIONS_PARENT
     parent: str | None = None
+    batch_items: int | None = None
+    idempotency: Idempotency | None = None
 
 
 class Added(StrEnum):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from .errors import SettingsError
 from .failpoints import VARIABLE as FAILPOINTS
-from .models import Rerun
+from .models import DEFAULT_OPERATIONS_PARENT, Rerun
 from .setting_kinds import (
     Choice,
     Flag,
@@ -251,7 +251,7 @@ class Settings(_Checked):
     access: Literal["link", "authenticated", "owner"] = _setting("link", Choice(("link", "authenticated", "owner")))
     secret_keys: tuple[str, ...] = _setting((), Secrets(16), shown=False)
     operations_path: str = _setting("/bgrs/v1", _PATH)
-    operations_parent: str = _setting("projects/default/locations/default", _PARENT)
+    operations_parent: str = _setting(DEFAULT_OPERATIONS_PARENT, _PARENT)
     capture_logging: str | None = _setting(None, Maybe(LogLevel()))
     max_batch_items: int = _setting(1_000, Integer(1))
     max_waiters: int = _setting(1_000, Integer(1))

@@ -70,8 +70,9 @@ def test_settings_without_effect_are_those_that_no_code_reads() -> None:
 
 
 def test_every_route_is_there_and_no_other() -> None:
-    of_code = {f"{method} /bgrs" for method in routes._LIST_ROUTE}
-    of_code |= {f"{method} /bgrs/health" for method in routes._HEALTH_ROUTE}
+    of_code = {f"{method} /bgrs" for method in routes._ALL_ROUTE}
+    for name, actions in routes._GENERAL_ROUTES.items():
+        of_code |= {f"{method} /bgrs/{name}" for method in actions}
     for ending, actions in routes._ROUTES.items():
         of_code |= {f"{method} /bgrs/<rid>{'/' + ending if ending else ''}" for method in actions}
     in_table = {code_in(cells[0])[0] for cells in rows(ROUTES) if re.match(r"`[A-Z]+ /", cells[0])}

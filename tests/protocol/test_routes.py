@@ -122,10 +122,12 @@ def test_the_method_is_looked_at_before_the_id(rid: str, method: str, below: str
     assert refused.value.headers == ((b"allow", allow),)
 
 
-def test_the_list_takes_no_post() -> None:
+def test_all_requests_are_listed_and_batches_are_sent_to_one_path() -> None:
+    assert route("GET", "/bgrs") == Route(action=Action.LIST, rid="")
+    assert route("POST", "/bgrs") == Route(action=Action.BATCH, rid="")
     with pytest.raises(MethodNotAllowed) as refused:
-        route("POST", "/bgrs")
-    assert refused.value.headers == ((b"allow", b"GET, HEAD"),)
+        route("PUT", "/bgrs")
+    assert refused.value.headers == ((b"allow", b"GET, HEAD, POST"),)
 
 
 def test_our_path_is_a_setting() -> None:

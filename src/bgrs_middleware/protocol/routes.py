@@ -1,7 +1,8 @@
 """The background request's own routes: which action a method and a path mean, or none because the path is not ours.
 
-Everything below the setting `path` is ours; a rule's result paths are too. The method is looked at before the id, and
-an id that is no rid gets the same answer as an unknown one, so that no answer tells which ids exist.
+Everything below the setting `path` is ours; a rule's result paths are too, and what has the form of an operation's name
+below `operations_path`. The method is looked at before the id, and an id that is no rid gets the same answer as an
+unknown one, so that no answer tells which ids exist.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from ..errors import MethodNotAllowed, NotFound
 from ..hot import hot_dataclass
 from ..models import is_rid
 from ..settings import Rule, Settings
+from .operation_names import read_operation_path
 from .rules import Rules
 
 
@@ -26,28 +28,49 @@ class Action(StrEnum):
     DELETE = "delete"
     LIST = "list"
     HEALTH = "health"
+    OPENAPI = "openapi"
+    BATCH = "batch"
+    AZURE_OPERATION = "azure operation"
+    OPERATION = "operation"
+    OPERATIONS = "operations"
+    WAIT_OPERATION = "wait operation"
+    CANCEL_OPERATION = "cancel operation"
+    DELETE_OPERATION = "delete operation"
 
 
 @hot_dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """An action on one background request. `rid` is empty for LIST and HEALTH, which are about none in particular.
+    """An action on one background request. `rid` is empty where it is about none in particular.
 
-    `natif` is the rule whose path was used.
+    `natif` is the rule whose path was used. `operations_parent` is the one of Google's operations that the path names.
     """
 
     action: Action
     rid: str
     natif: Rule | None = None
+    operations_parent: str | None = None
+
+    @property
+    def is_googles(self) -> bool:
+        """Whether it is one of the routes below `operations_path`, whose errors have Google's form."""
+        return self.operations_parent is not None
 
 
-_LIST_ROUTE = {"GET": Action.LIST}
-_HEALTH_ROUTE = {"GET": Action.HEALTH}
+_ALL_ROUTE = {"GET": Action.LIST, "POST": Action.BATCH}
+_GENERAL_ROUTES = {"health": {"GET": Action.HEALTH}, "openapi.json": {"GET": Action.OPENAPI}}
 _ROUTES: dict[str, dict[str, Action]] = {
     "": {"GET": Action.STATUS, "DELETE": Action.DELETE},
     "details": {"GET": Action.DETAILS},
     "result": {"GET": Action.RESULT},
     "cancel": {"POST": Action.CANCEL},
     "retry": {"POST": Action.RETRY},
+    "operation": {"GET": Action.AZURE_OPERATION},
+}
+_OPERATIONS_ROUTE = {"GET": Action.OPERATIONS}
+_OPERATION_ROUTES: dict[str, dict[str, Action]] = {
+    "": {"GET": Action.OPERATION, "DELETE": Action.DELETE_OPERATION},
+    "wait": {"POST": Action.WAIT_OPERATION},
+    "cancel": {"POST": Action.CANCEL_OPERATION},
 }
 
 
@@ -66,6 +89,11 @@ def find_route(method: str, route_path: str, settings: Settings, rules: Rules) -
         MethodNotAllowed: the route takes other methods; its header `Allow` names them.
         NotFound: there is no such route below `path`, or the id is no rid.
     """
+    operations = settings.operations_path
+    if route_path.startswith(operations):
+        route = _operation_route(method, route_path[len(operations) :])
+        if route is not None:
+            return route
     ours = settings.path
     if route_path.startswith(ours):
         below = route_path[len(ours) :]
@@ -78,14 +106,26 @@ def find_route(method: str, route_path: str, settings: Settings, rules: Rules) -
     return Route(action=Action.RESULT, rid=_well_formed(rid), natif=rule)
 
 
+def _operation_route(method: str, below: str) -> Route | None:
+    """None where no operation can have this path: `operations_path` may be one that the application has, too."""
+    path = read_operation_path(below)
+    if path is None:
+        return None
+    actions = _OPERATION_ROUTES.get(path.verb) if path.rid else _OPERATIONS_ROUTE
+    if actions is None:
+        return None
+    action = actions.get("GET" if method == "HEAD" else method)
+    return None if action is None else Route(action=action, rid=path.rid, operations_parent=path.parent)
+
+
 def _own_route(method: str, below: str) -> Route:
     segments = below.removesuffix("/").split("/")[1:]
     if "" in segments or len(segments) > 2:
         raise NotFound
     if not segments:
-        return Route(action=_action(method, _LIST_ROUTE), rid="")
-    if segments == ["health"]:
-        return Route(action=_action(method, _HEALTH_ROUTE), rid="")
+        return Route(action=_action(method, _ALL_ROUTE), rid="")
+    if len(segments) == 1 and segments[0] in _GENERAL_ROUTES:
+        return Route(action=_action(method, _GENERAL_ROUTES[segments[0]]), rid="")
     actions = _ROUTES.get(segments[1] if len(segments) == 2 else "")
     if actions is None:
         raise NotFound

@@ -109,7 +109,7 @@ def new_fields(order: Add) -> Changes:
         "method": clean(order.method),
         "name": clean(order.name),
         "type": clean(order.type),
-        "status": Status.QUEUED,
+        "status": Status.QUEUED if order.batch_items is None else Status.RUNNING,
         "created_at": order.now,
         "queued_at": order.now,
         "updated_at": order.now,
@@ -118,8 +118,10 @@ def new_fields(order: Add) -> Changes:
         "rerun": order.rerun,
         "max_run_seconds": order.max_run_seconds,
         "retention_days": order.retention_days,
+        "operations_parent": clean(order.operations_parent),
         "parent": order.parent,
-        "has_request": True,
+        "batch_items": order.batch_items,
+        "has_request": order.batch_items is None,
         "request_body_name": order.request_body_name,
     }
 

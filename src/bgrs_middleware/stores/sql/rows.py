@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ...models import Captured, Detail, Headers, Item, Record, Rerun, Status
+from ...models import DEFAULT_OPERATIONS_PARENT, Captured, Detail, Headers, Item, Record, Rerun, Status
 from ...orders import Add
 from .. import rules
 from .schema import detail, request
@@ -44,6 +44,8 @@ RECORD_COLUMNS = (
     request.c.content_type,
     request.c.result_length,
     request.c.result_body_name,
+    request.c.operations_parent,
+    request.c.batch_items,
 )
 """The fields of `Record`, in their order."""
 
@@ -97,7 +99,14 @@ def record_of(row: Sequence[Any]) -> Record:
         _RERUN[row[21]],
         row[22],
         row[23] != 0,
-        *row[24:29],
+        row[24],
+        row[25],
+        row[26],
+        row[27],
+        row[28],
+        # None where a process of an older version inserted it.
+        row[29] or DEFAULT_OPERATIONS_PARENT,
+        row[30],
     )
 
 
@@ -122,6 +131,12 @@ def new_row(order: Add) -> dict[str, Any]:
     """The columns of a new request."""
     columns = _encoded(rules.new_fields(order))
     columns["sealed_request"] = order.sealed_request
+    if order.batch_items is None:
+        # Hardly any request is a batch, and each column more is paid by all.
+        del columns["batch_items"]
+    if order.idempotency is not None:
+        columns["idempotency_key"] = order.idempotency.key
+        columns["idempotency_fingerprint"] = order.idempotency.fingerprint
     return columns
 
 

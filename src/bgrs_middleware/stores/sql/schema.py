@@ -37,10 +37,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGBLOB, MEDIUMTEXT
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.schema import CreateIndex
+from sqlalchemy.schema import CreateColumn, CreateIndex
 
 from ...errors import SchemaError
-from ...models import Status, new_rid
+from ...models import DEFAULT_OPERATIONS_PARENT, Status, new_rid
 from .. import rules
 
 ADVISORY_LOCK = 0x62677273  # "bgrs": held while the tables are made, so that two processes do not make them at once.
@@ -77,7 +77,11 @@ request = Table(
     Column("rerun", String(16), nullable=False),
     Column("worker", _owner),
     Column("parent", String(32)),
+    Column("batch_items", Integer),
+    Column("idempotency_key", String(64)),
+    Column("idempotency_fingerprint", String(64)),
     Column("owner", _owner),
+    Column("operations_parent", _owner),
     Column("method", _text, nullable=False),
     Column("type", _text, nullable=False),
     Column("name", _text, nullable=False),
@@ -126,6 +130,21 @@ ENDED_INDEXES = (
 )
 """MariaDB has no indexes of computed values: there, each look at what is outdated goes through all that has ended."""
 
+_is_item = request.c.parent.is_not(None)
+_has_key = request.c.idempotency_key.is_not(None)
+
+# An accept pays for these only where it is an item of a batch, or has a key.
+OPERATION_INDEXES = (
+    Index("bgrs_request_parent", request.c.parent, request.c.id, sqlite_where=_is_item, postgresql_where=_is_item),
+    Index(
+        "bgrs_request_idempotency",
+        request.c.idempotency_key,
+        unique=True,
+        sqlite_where=_has_key,
+        postgresql_where=_has_key,
+    ),
+)
+
 detail = Table(
     "bgrs_detail",
     metadata,
@@ -150,17 +169,36 @@ Step = Callable[[Connection], None]
 
 
 def _let_retention_work(connection: Connection) -> None:
-    for index in ENDED_INDEXES:
+    _create_indexes(connection, ENDED_INDEXES)
+    _add_columns(connection, schema, "identity")
+    connection.execute(update(schema).values(identity=new_rid()))
+
+
+def _let_operations_work(connection: Connection) -> None:
+    _add_columns(connection, request, "batch_items", "idempotency_key", "idempotency_fingerprint", "operations_parent")
+    _create_indexes(connection, OPERATION_INDEXES)
+    nameless = request.c.operations_parent.is_(None)
+    connection.execute(update(request).where(nameless).values(operations_parent=DEFAULT_OPERATIONS_PARENT))
+
+
+def _create_indexes(connection: Connection, indexes: Sequence[Index]) -> None:
+    for index in indexes:
         if connection.dialect.name in ("sqlite", "postgresql"):
             connection.execute(CreateIndex(index, if_not_exists=True))
         else:
             index.create(connection, checkfirst=True)
-    if "identity" not in {column["name"] for column in inspect(connection).get_columns(schema.name)}:
-        connection.execute(text(f"ALTER TABLE {schema.name} ADD COLUMN identity VARCHAR(32)"))
-    connection.execute(update(schema).values(identity=new_rid()))
 
 
-UPGRADES: tuple[Step, ...] = (_let_retention_work,)
+def _add_columns(connection: Connection, table: Table, *names: str) -> None:
+    """Add those that are missing; they may be NULL, and are in the rows that are there."""
+    present = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for name in names:
+        if name not in present:
+            column = CreateColumn(table.c[name]).compile(dialect=connection.dialect)
+            connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column}"))
+
+
+UPGRADES: tuple[Step, ...] = (_let_retention_work, _let_operations_work)
 """`UPGRADES[0]` makes version 2 of version 1, and so on."""
 
 

@@ -8,7 +8,7 @@ repeating its last one, so that few texts serve all lengths.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -125,18 +125,17 @@ class Statements:
     # Writing.
 
     def insert_requests(self, connection: Connection, rows: Sequence[Parameters]) -> None:
-        """Insert rows that have the same columns, in order, with as few statements as there can be.
+        """Insert rows, in order, with as few statements as there can be: one for all in a row with the same columns.
 
         At each statement this thread lets go of the interpreter, and must wait for it while an event loop is busy; on
         SQLite each updates the table of highest ids, too. A row alone takes half as long again as one among 32.
         """
-        if not rows:
-            return
-        columns = tuple(rows[0])
-        statement = self._once(("insert", columns), lambda: insert(request).inline(), columns)
-        size = MAX_PARAMETERS // len(columns)
-        for start in range(0, len(rows), size):
-            statement.run_together(connection, rows[start : start + size])
+        for columns, group in groupby(rows, key=tuple):
+            statement = self._once(("insert", columns), lambda: insert(request).inline(), columns)
+            size = MAX_PARAMETERS // len(columns)
+            alike = list(group)
+            for start in range(0, len(alike), size):
+                statement.run_together(connection, alike[start : start + size])
 
     def insert_detail(self) -> Statement:
         return self._once("insert detail", lambda: insert(detail).inline(), ("rid", "at", "text"))
