@@ -9,6 +9,7 @@ each event loop once per batch instead of once per value (`call_soon_threadsafe`
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, Generic, TypeVar
@@ -16,6 +17,8 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 _UNSET: Any = object()
+
+logger = logging.getLogger("bgrs_middleware.pending")
 
 
 class Pending(Generic[T]):
@@ -89,7 +92,11 @@ class Pending(Generic[T]):
                 self._event.set()
             callback = self._callback
         if callback is not None:
-            callback(self)
+            try:
+                callback(self)
+            except Exception:
+                # Behind this one others wait for the same thread, and it must live on to serve them.
+                logger.exception("What was to be done with an answer of the store failed.")
         return self._future
 
     def _wait(self) -> None:

@@ -148,3 +148,16 @@ def test_a_story_in_the_background_goes_on_whenever_its_values_come():
     assert told == [1]
     second.set(2)
     assert told == [1, 2, "done"]
+
+
+def test_a_callback_that_fails_is_logged_and_keeps_the_next_answer_from_nobody(caplog):
+    first: Pending[int] = Pending()
+    second: Pending[int] = Pending()
+
+    def fail(done: Pending[int]) -> None:
+        raise ZeroDivisionError
+
+    first.then(fail)
+    deliver([(first, 0, None), (second, 2, None)])
+    assert second.result() == 2
+    assert "ZeroDivisionError" in caplog.text
