@@ -8,12 +8,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 
-from . import accepting, ordinary, reading, streaming
+from . import accepting, listing, ordinary, reading, streaming
+from .filling import Filled
 from .load import LoadError
 from .machine import MIB, described, file_system_of, stay_on_last_core
 from .report import Report, say
 
-PARTS = ("ordinary", "accepting", "streaming", "reading")
+PARTS = ("ordinary", "accepting", "streaming", "reading", "listing")
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,21 +47,24 @@ def main() -> None:
     say(f"{described()}; files on {kind}")
     if kind in ("tmpfs", "ramfs"):
         say("The folder is no disk: flushing costs nothing there, and (b) and (c) mean little. See --folder.")
-    # The first is cheap, and has the smallest differences: twice the rounds.
+    filled = Filled(folder, arguments.records)
+    # The first and the last are cheap, and the first has the smallest differences: twice the rounds.
     parts: dict[str, Callable[[], None]] = {
         "ordinary": lambda: ordinary.run(report, rounds=2 * rounds, calls=arguments.calls),
         "accepting": lambda: accepting.run(report, folder, rounds=rounds, seconds=seconds),
         "streaming": lambda: streaming.run(report, folder, rounds=rounds, length=arguments.mib * MIB),
-        "reading": lambda: reading.run(report, folder, rounds=rounds, seconds=seconds, records=arguments.records),
+        "reading": lambda: reading.run(report, filled, rounds=rounds, seconds=seconds),
+        "listing": lambda: listing.run(report, filled, rounds=2 * rounds),
     }
-    for name in PARTS:
-        if name in arguments.parts or not arguments.parts:
-            if name != "ordinary":
-                stay_on_last_core()
-            try:
-                parts[name]()
-            except (LoadError, OSError, subprocess.SubprocessError) as error:
-                report.remark(f"could not be measured: {error}")
+    with filled:
+        for name in PARTS:
+            if name in arguments.parts or not arguments.parts:
+                if name != "ordinary":
+                    stay_on_last_core()
+                try:
+                    parts[name]()
+                except (LoadError, OSError, subprocess.SubprocessError) as error:
+                    report.remark(f"could not be measured: {error}")
     report.table()
 
 

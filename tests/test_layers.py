@@ -18,7 +18,13 @@ import pytest
 import bgrs_middleware
 
 FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("the words", ("errors", "hot", "failpoints", "models", "orders", "setting_kinds", "setting_parts", "settings")),
+    (
+        "the words",
+        (
+            *("errors", "hot", "failpoints", "models", "orders"),
+            *("setting_forms", "setting_kinds", "setting_parts", "settings"),
+        ),
+    ),
     ("deciding, and what stands beside it", ("protocol", "pending", "progress")),
     ("what can be exchanged", ("stores", "bodies", "executors", "sealing", "keyfile", "advice")),
     ("the one writer, the one reader", ("batching", "ledger", "reader", "waiting")),
@@ -34,8 +40,8 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """From the ground up: a floor's name, and its modules. A name stands for its submodules too; "" is `__init__.py`."""
 
-UPWARD_FOR_TYPES = {"settings": ("bodies.base", "executors.base", "stores.base")}
-"""Who may name types of a higher floor, under TYPE_CHECKING: a setting takes an object of each of these."""
+UPWARD_FOR_TYPES = {"settings": ("bodies.base", "executors.base", "stores.base"), "models": ("protocol.filters",)}
+"""Who may name types of a higher floor, under TYPE_CHECKING: a setting takes an object, a query a condition."""
 
 UNKNOWN_TO_THE_PROTOCOL = {
     *("asyncio", "io", "os", "pathlib", "queue", "random", "secrets", "select", "selectors", "shutil", "signal"),

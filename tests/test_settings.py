@@ -54,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "capture_logging": None,
     "max_batch_items": 1_000,
     "max_waiters": 1_000,
+    "max_polls_per_second": 50,
 }
 """Section 8 of the contract."""
 
@@ -98,10 +99,13 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "access": ("", "Link", "anyone", None, 5),
     "secret_keys": ("k" * 32, ("k" * 15,), ("k" * 16, b"k" * 16), ("k" * 16, ""), {"k" * 16}, None, 5),
     "operations_path": NO_PATH,
-    "operations_parent": ("", "/", "/projects", "projects/", "a//b", "a/../b", "a b", "ä", None, 5),
+    "operations_parent": (
+        *("", "/", "/projects", "projects/", "a//b", "a/../b", "a b", "ä", "a" * 201, "json:loads", None, 5, object()),
+    ),
     "capture_logging": ("", "LOUD", 20, True),
     "max_batch_items": NO_COUNT,
     "max_waiters": NO_COUNT,
+    "max_polls_per_second": (*NO_SECONDS, 1_000_001),
 }
 
 REFUSED_BY_RULES: dict[str, tuple[Any, ...]] = {
@@ -117,6 +121,7 @@ REFUSED_BY_RULES: dict[str, tuple[Any, ...]] = {
     "type": ("", "A B", "Ä", "A" * 201, 5),
     "rerun": ("", "sometimes", 5),
     "max_run_seconds": NO_SECONDS_ABOVE_ZERO[:-2],
+    "returns_operation": (1, "yes", None),
 }
 
 
@@ -226,6 +231,8 @@ def test_repr_hides_secrets_and_shows_the_rest() -> None:
         ("rules", [Rule(path="/a")], (Rule(path="/a"),)),
         ("secret_keys", ["k" * 16], ("k" * 16,)),
         ("identify", who, who),
+        ("operations_parent", who, who),
+        ("operations_parent", "a" * 200, "a" * 200),
         ("capture_logging", "info", "INFO"),
     ],
 )
@@ -283,6 +290,8 @@ def test_settings_cannot_be_changed_and_replacing_checks_again() -> None:
         ("BGRS_STORE", "postgresql+psycopg://u:p@h/db", "postgresql+psycopg://u:p@h/db"),
         ("BGRS_SECRET_KEYS", f"{'n' * 16}, {'o' * 16},", ("n" * 16, "o" * 16)),
         ("BGRS_IDENTIFY", f"{__name__}:who", who),
+        ("BGRS_OPERATIONS_PARENT", f"{__name__}:who", who),
+        ("BGRS_OPERATIONS_PARENT", "projects/shop", "projects/shop"),
         ("BGRS_AUTHORIZE", "json:JSONDecoder.decode", json.JSONDecoder.decode),
         ("BGRS_EXECUTOR", "worker", "worker"),
         ("BGRS_EXECUTOR", f"{__name__}:queue_for_later", queue_for_later),
@@ -309,6 +318,7 @@ def test_environment_is_read_by_the_type_of_the_field(variable: str, text: str, 
         ("BGRS_IDENTIFY", "json:nothing"),
         ("BGRS_IDENTIFY", "no_such_module_here:nothing"),
         ("BGRS_EXECUTOR", "json:loads"),
+        ("BGRS_OPERATIONS_PARENT", "json:nothing"),
         ("BGRS_RULES", "[{"),
         ("BGRS_RULES", '{"path": "/a"}'),
         ("BGRS_RULES", '["/a"]'),
@@ -380,9 +390,9 @@ def test_mapping_takes_rules_as_mappings() -> None:
 
 
 def test_mapping_takes_functions_as_text() -> None:
-    settings = Settings.from_mapping({"IDENTIFY": "json:loads", "AUTHORIZE": None})
+    settings = Settings.from_mapping({"IDENTIFY": "json:loads", "AUTHORIZE": None, "OPERATIONS_PARENT": "json:loads"})
     loads: Any = json.loads
-    assert settings.identify is loads
+    assert settings.identify is settings.operations_parent is loads
     assert settings.authorize is None
 
 

@@ -14,21 +14,22 @@ from dataclasses import replace
 from typing import Any
 
 from .asgi_reply import send_reply
+from .bodies.small import SmallBody
 from .bodies.spool import Spool, check_declared_length
 from .doorway import Doorway
-from .errors import BgrsError, SettingsError
+from .errors import BgrsError
 from .lifespan import WORKER_KEY, run_lifespan
 from .models import new_rid
 from .pending import on_loop
 from .protocol.ask import Ask
 from .protocol.message import Reply, RequestHead
-from .protocol.problem import problem_reply
-from .protocol.routes import Route, is_about_health
+from .protocol.routes import Action, Route, is_for_anybody, max_body_bytes
 from .replay.asgi_replayer import AsgiReplayer
 from .replay.base import REPLAY_KEY
 from .replay.scope import head_from_scope
 from .service.callers import Caller, check_authorized
 from .service.service import Service
+from .setting_forms import checked_parent
 from .settings import Settings, settings_of
 
 # As loose as every framework's own types, so that each of them accepts the class where it takes middleware.
@@ -68,7 +69,13 @@ class BgrsMiddleware:
         """Pass an ordinary request on, and answer what concerns us."""
         if scope["type"] == "http":
             # Every ordinary request pays for these looks, and for nothing else.
-            if self._has_rules or self._param in scope["query_string"] or self._path in scope["path"]:
+            path = scope["path"]
+            if (
+                self._has_rules
+                or self._param in scope["query_string"]
+                or self._path in path
+                or "/operations" in path  # of every operation, wherever `operations_path` leads
+            ):
                 await self._look_closer(scope, receive, send)
                 return
             for name, _ in scope["headers"]:
@@ -99,7 +106,7 @@ class BgrsMiddleware:
         try:
             concern = self._doorway.concern(head)
         except BgrsError as error:
-            await send_reply(_problem(error, head), None, receive, send)
+            await send_reply(self._doorway.error_reply(error, head), None, receive, send)
             return
         if concern is None:
             await self.app(scope, receive, send)
@@ -112,9 +119,9 @@ class BgrsMiddleware:
             service = self._doorway.open_service
             if service is None or isinstance(concern, Ask):
                 self._learn(scope)
-            if is_about_health(concern):
+            if isinstance(concern, Route) and is_for_anybody(concern):
                 # Before anything that may take long: opening the store, and finding out who asks.
-                reply = await on_loop(self._doorway.service.health.answer(head))
+                reply = await on_loop(self._doorway.answer_anybody(concern, head))
                 if service is not None:
                     service.heed_signals(holds=False)
                 await send_reply(reply, service, receive, send)
@@ -126,26 +133,29 @@ class BgrsMiddleware:
             caller = service.caller(identified, head)
             if isinstance(concern, Ask):
                 reply = await self._accept(scope, receive, head, concern, caller, service)
+            elif concern.action is Action.BATCH:
+                reply = await self._accept_batch(scope, receive, head, concern, caller, service)
             else:
-                reply = await on_loop(service.answers.answer(concern, head, caller))
+                body = await self._message(receive, head, concern)
+                reply = await on_loop(service.desks.answer(concern, head, caller, body))
         except ClientLeft:
             return
         except BgrsError as error:
-            reply = _problem(error, head)
+            reply = self._doorway.error_reply(error, head, concern)
         await send_reply(reply, service, receive, send)
 
     async def _accept(
         self, scope: Scope, receive: Receive, head: RequestHead, ask: Ask, caller: Caller, service: Service
     ) -> Reply:
-        if self.settings.authorize is not None:
-            check_authorized(await _settled(self.settings.authorize(scope)), caller)
+        await self._authorize(scope, caller)
         check_declared_length(head.header(b"content-length"), self.settings.max_body_bytes)
+        parent = await self._operations_parent(scope)
         rid = new_rid()
-        with service.acceptance.spool(rid) as spool:
+        with service.desks.acceptance.spool(rid, ask) as spool:
             await _read_body(receive, spool)
             body, body_name = await asyncio.to_thread(spool.finish) if spool.on_disk else spool.finish()
         return await on_loop(
-            service.acceptance.accept(
+            service.desks.acceptance.accept(
                 rid=rid,
                 head=_as_entered(head, scope),
                 ask=ask,
@@ -153,8 +163,40 @@ class BgrsMiddleware:
                 body_length=spool.length,
                 body=body,
                 body_name=body_name,
+                operations_parent=parent,
+                body_sha256=spool.sha256,
             )
         )
+
+    async def _accept_batch(
+        self, scope: Scope, receive: Receive, head: RequestHead, route: Route, caller: Caller, service: Service
+    ) -> Reply:
+        await self._authorize(scope, caller)
+        parent = await self._operations_parent(scope)
+        body = await self._message(receive, head, route)
+        return await on_loop(
+            service.desks.batches.accept(
+                head=_as_entered(head, scope), body=body, caller=caller, operations_parent=parent
+            )
+        )
+
+    async def _message(self, receive: Receive, head: RequestHead, route: Route) -> bytes:
+        """The body of a request to a route of ours that has one."""
+        most = max_body_bytes(route, self.settings)
+        if most is None:
+            return b""
+        check_declared_length(head.header(b"content-length"), most)
+        body = SmallBody(most)
+        await _read_body(receive, body)
+        return body.finish()
+
+    async def _authorize(self, scope: Scope, caller: Caller) -> None:
+        if self.settings.authorize is not None:
+            check_authorized(await _settled(self.settings.authorize(scope)), caller)
+
+    async def _operations_parent(self, scope: Scope) -> str:
+        parent = self.settings.operations_parent
+        return parent if isinstance(parent, str) else checked_parent(await _settled(parent(scope)))
 
     async def _service(self) -> Service:
         service = self._doorway.service
@@ -211,14 +253,14 @@ def _as_entered(head: RequestHead, scope: Scope) -> RequestHead:
     return replace(head, gateway=(*head.gateway, ("root_path", scope["app_root_path"])))
 
 
-async def _read_body(receive: Receive, spool: Spool) -> None:
+async def _read_body(receive: Receive, into: Spool | SmallBody) -> None:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeft
         body = message.get("body", b"")
         if body:
-            spool.write(body)
+            into.write(body)
         if not message.get("more_body", False):
             return
 
@@ -226,9 +268,3 @@ async def _read_body(receive: Receive, spool: Spool) -> None:
 async def _settled(value: Any) -> Any:
     """What a callback of the user's returned, awaited where it must be."""
     return await value if inspect.isawaitable(value) else value
-
-
-def _problem(error: BgrsError, head: RequestHead) -> Reply:
-    if isinstance(error, SettingsError):
-        logger.error("A setting is unusable: %s", error)
-    return problem_reply(error, head.method)

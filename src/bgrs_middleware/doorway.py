@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from dataclasses import replace
 
+from .errors import BgrsError, SettingsError
 from .executors.doorbell import folder_of_bells
 from .executors.worker import WorkerExecutor
 from .protocol.ask import Ask, read_ask
-from .protocol.message import RequestHead
-from .protocol.routes import Route, find_route
+from .protocol.message import Reply, RequestHead
+from .protocol.openapi import openapi_reply
+from .protocol.problem import google_error_reply, problem_reply
+from .protocol.routes import Action, Route, find_route, is_googles_path
 from .protocol.rules import Rules
 from .service.job import Replayer
 from .service.service import Service
 from .settings import Settings
+
+logger = logging.getLogger("bgrs_middleware.doors")
 
 
 class Doorway:
@@ -40,6 +46,33 @@ class Doorway:
         """
         route = find_route(head.method, head.route_path, self.settings, self.rules)
         return route if route is not None else read_ask(head, self.settings, self.rules)
+
+    def error_reply(self, error: BgrsError, head: RequestHead, concern: Route | Ask | None = None) -> Reply:
+        """The answer to an error, in the form that who asked can read.
+
+        Parameters:
+            concern: what was asked for; None where it could not be told.
+        """
+        if isinstance(error, SettingsError):
+            logger.error("A setting is unusable: %s", error)
+        is_googles = self._is_googles(head, concern)
+        return google_error_reply(error, head.method) if is_googles else problem_reply(error, head.method)
+
+    def _is_googles(self, head: RequestHead, concern: Route | Ask | None) -> bool:
+        if isinstance(concern, Ask):
+            rule = concern.rule
+        elif is_googles_path(head.route_path, self.settings):
+            return True
+        else:
+            # Perhaps a request to a rule, of which something, such as its marker, could not be understood.
+            rule = self.rules.match(head.method, head.route_path) if concern is None else None
+        return rule is not None and rule.returns_operation
+
+    async def answer_anybody(self, route: Route, head: RequestHead) -> Reply:
+        """Answer what needs neither a caller nor a store that works. Awaits nothing but `Pending`s."""
+        if route.action is Action.OPENAPI:
+            return openapi_reply(self.settings, head)
+        return await self.service.health.answer(head)
 
     @property
     def service(self) -> Service:

@@ -13,7 +13,9 @@ BgrsError
 │   ├── Gone                  410  there is no response any more, or there never will be one
 │   ├── BodyTooLarge          413  the request body is over `max_body_bytes`
 │   ├── RangeNotSatisfiable   416  the range lies outside the result
+│   ├── KeyReused             422  the `Idempotency-Key` stands for another request
 │   ├── CallerQueueFull       429  this caller has `max_queued_per_caller` requests waiting
+│   ├── PollingTooFast        429  this caller asks for one request more than `max_polls_per_second` times a second
 │   ├── NoResponse            500  the request failed or was lost: there is no response to show
 │   └── Unavailable           503  nothing was recorded; the same call may succeed later
 │       ├── QueueFull              `max_queued` requests are waiting
@@ -72,7 +74,16 @@ class Refusal(BgrsError):
 
 
 class BadRequest(Refusal):
-    """A marker, parameter or header that cannot be understood."""
+    """A marker, parameter or header that cannot be understood.
+
+    Parameters:
+        detail, more: as for every refusal.
+        field: the field of a message, or of a filter, that it is about; None where there is none.
+    """
+
+    def __init__(self, detail: str, *, field: str | None = None, **more: Any) -> None:
+        super().__init__(detail, **more)
+        self.field = field
 
 
 class InvalidFilter(BadRequest):
@@ -85,9 +96,8 @@ class InvalidFilter(BadRequest):
     """
 
     def __init__(self, detail: str, *, position: int = 1, field: str | None = None, **more: Any) -> None:
-        super().__init__(detail, **more)
+        super().__init__(detail, field=field, **more)
         self.position = position
-        self.field = field
 
 
 class NotAuthenticated(Refusal):
@@ -128,8 +138,16 @@ class RangeNotSatisfiable(Refusal):
     """The requested range lies outside the result."""
 
 
+class KeyReused(Refusal):
+    """The `Idempotency-Key` stands for another request of this caller."""
+
+
 class CallerQueueFull(Refusal):
     """This caller has `max_queued_per_caller` requests waiting."""
+
+
+class PollingTooFast(Refusal):
+    """This caller asks for one request, that has not ended, more than `max_polls_per_second` times a second."""
 
 
 class NoResponse(Refusal):
@@ -212,7 +230,9 @@ HTTP_STATUS: dict[type[BgrsError], int] = {
     Gone: 410,
     BodyTooLarge: 413,
     RangeNotSatisfiable: 416,
+    KeyReused: 422,
     CallerQueueFull: 429,
+    PollingTooFast: 429,
     NoResponse: 500,
     Unavailable: 503,
     QueueFull: 503,

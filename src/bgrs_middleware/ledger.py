@@ -17,12 +17,14 @@ from .failpoints import ARMED, Failpoint, reach
 from .models import Record, Status
 from .orders import (
     Add,
+    AddBatch,
     Added,
     Cancel,
     Changed,
     Claim,
     Claimed,
     Delete,
+    Existing,
     Expire,
     Finish,
     Note,
@@ -38,6 +40,7 @@ logger = logging.getLogger("bgrs_middleware.ledger")
 
 _VERBS = (
     "add",
+    "add_batch",
     "renew",
     "report",
     "note",
@@ -52,6 +55,10 @@ _VERBS = (
     "probe",
 )
 """In the order of one commit. `claim` comes late, so that what a commit adds can be claimed in the same one."""
+
+_ADDING = {"add", "add_batch"}
+_CHANGING = {"renew", "report", "note", "finish", "release", "cancel", "retry", "delete", "wipe_requests"}
+"""Those that wait for who changes the same requests just now."""
 
 
 class _Job(NamedTuple):
@@ -85,8 +92,11 @@ class Ledger:
         self._queued = queued
         self._batcher: Batcher[_Job] = Batcher("bgrs-ledger", self._handle)
 
-    def add(self, order: Add) -> Pending[Added]:
+    def add(self, order: Add) -> Pending[Added | Existing]:
         return self._put("add", order)
+
+    def add_batch(self, order: AddBatch) -> Pending[Added | Existing]:
+        return self._put("add_batch", order)
 
     def claim(self, order: Claim) -> Pending[Sequence[Claimed]]:
         return self._put("claim", order)
@@ -162,6 +172,8 @@ class Ledger:
         rids: set[str] = set()
         queued: list[str] = []
         with self._store.transaction() as transaction:
+            if len(by_verb.keys() & _CHANGING) > 1:
+                transaction.expect([_rid_of(job) for job in jobs if job.verb in _CHANGING])
             for verb in _VERBS:
                 group = by_verb.get(verb)
                 if group is not None:
@@ -171,11 +183,13 @@ class Ledger:
                     deliveries.extend(
                         (job.pending, outcome, None) for job, outcome in zip(group, outcomes, strict=True)
                     )
-            if ARMED and "add" in by_verb:
+            if ARMED and by_verb.keys() & _ADDING:
                 reach(Failpoint.ACCEPT_BEFORE_COMMIT)
             if ARMED and "finish" in by_verb:
                 reach(Failpoint.FINISH_BEFORE_COMMIT)
-        if ARMED and "add" in by_verb:
+        # What became of batches is known now, with their items written.
+        rids.update(transaction.settled)
+        if ARMED and by_verb.keys() & _ADDING:
             reach(Failpoint.ACCEPT_AFTER_COMMIT)
         return deliveries, rids, queued
 
@@ -188,6 +202,11 @@ class Ledger:
         deliver((job.pending, None, error) for job in jobs)
 
 
+def _rid_of(job: _Job) -> str:
+    rid: str = job.order if job.verb == "wipe_requests" else job.order.rid
+    return rid
+
+
 def _apply(transaction: Transaction, verb: str, orders: list[Any]) -> Sequence[Any]:
     outcomes: Sequence[Any] | None = getattr(transaction, verb)(orders)
     return [None] * len(orders) if outcomes is None else outcomes
@@ -195,18 +214,24 @@ def _apply(transaction: Transaction, verb: str, orders: list[Any]) -> Sequence[A
 
 def _touched(verb: str, jobs: list[_Job], outcomes: Sequence[Any]) -> set[str]:
     """The rids whose state someone may be waiting for."""
-    if verb in ("add", "renew", "note", "wipe_requests", "probe"):
+    if verb in ("add", "add_batch", "renew", "note", "wipe_requests", "probe"):
         return set()
     if verb == "claim":
         return {claimed.record.rid for batch in outcomes for claimed in batch}
     if verb == "expire":
         return {record.rid for batch in outcomes for record in batch}
-    return {job.order.rid for job in jobs}
+    rids = {job.order.rid for job in jobs}
+    if verb in ("cancel", "delete"):
+        rids.update(item.rid for changed in outcomes for item in changed.items)
+    return rids
 
 
 def _newly_queued(verb: str, jobs: list[_Job], outcomes: Sequence[Any]) -> list[str]:
     if verb == "add":
         return [job.order.rid for job, added in zip(jobs, outcomes, strict=True) if added is Added.ADDED]
+    if verb == "add_batch":
+        added = [job.order for job, outcome in zip(jobs, outcomes, strict=True) if outcome is Added.ADDED]
+        return [item.rid for order in added for item in order.items]
     if verb == "retry":
         return [job.order.rid for job, changed in zip(jobs, outcomes, strict=True) if changed.done]
     return []

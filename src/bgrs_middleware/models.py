@@ -9,8 +9,12 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
 from .hot import hot_dataclass
+
+if TYPE_CHECKING:
+    from .protocol.filters import Condition
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header pairs in the order received, repeated names repeated."""
@@ -29,6 +33,10 @@ def new_rid() -> str:
 def is_rid(text: str) -> bool:
     """Tell whether a text has the form of a rid. Only such a text may reach the store or become a file name."""
     return len(text) == RID_LENGTH and not text.strip("0123456789abcdef")
+
+
+_FIRST_FINAL = 4
+"""FINISHED as a number: it is asked for in every read, and Python 3.11 takes ten times as long to find a member."""
 
 
 class Status(IntEnum):
@@ -51,7 +59,7 @@ class Status(IntEnum):
     @property
     def is_final(self) -> bool:
         """Whether it never changes any more, except by retry."""
-        return self >= Status.FINISHED
+        return self >= _FIRST_FINAL
 
     @property
     def is_running(self) -> bool:
@@ -161,3 +169,35 @@ class ListQuery:
     statuses: frozenset[Status] | None
     before_id: int | None
     limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationsQuery:
+    """A page of a caller's operations below one parent, newest first.
+
+    Parameters:
+        owners: the caller's identity, then the ones that they had before; none of them: nothing is found.
+        operations_parent: what the operations' names begin with.
+        condition: what they must meet; None: all do.
+        before_id: only ids below this one; None: from the newest on.
+        limit: how many at most; at least 1.
+        scan_limit: how many of each owner's records may be looked at for them; at least 1.
+    """
+
+    owners: tuple[str, ...]
+    operations_parent: str
+    condition: Condition | None
+    before_id: int | None
+    limit: int
+    scan_limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationsPage:
+    """What was found, newest first, and the id below which the next page begins; None: there is no more.
+
+    It may hold fewer than were asked for, or none, while there is a next page: then the others did not match.
+    """
+
+    records: tuple[Record, ...]
+    before_id: int | None

@@ -56,12 +56,44 @@ class Add:
     idempotency: Idempotency | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddBatch:
+    """Record a batch and all its items, or nothing. Limits count the items; for its caller the batch counts as one.
+
+    `parent` has `batch_items`, and each of the items has the parent's rid as its `parent`.
+    """
+
+    parent: Add
+    items: tuple[Add, ...]
+
+    @property
+    def rid(self) -> str:
+        """The rid of the batch."""
+        return self.parent.rid
+
+    @property
+    def idempotency(self) -> Idempotency | None:
+        """What the `Idempotency-Key` of the batch means."""
+        return self.parent.idempotency
+
+
 class Added(StrEnum):
-    """What became of an `Add`."""
+    """What became of an `Add` or an `AddBatch`."""
 
     ADDED = "added"
     QUEUE_FULL = "queue full"
     CALLER_QUEUE_FULL = "caller queue full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Existing:
+    """What became of an `Add` or an `AddBatch` whose key a record has already: that record, and what it stands for.
+
+    `rid` is the order's own where that very order was recorded before, by a commit that nobody was told of.
+    """
+
+    rid: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +184,7 @@ class Release(ByHolder):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """Queued: cancelled at once. Running: cancelling. Anything else stays as it is."""
+    """Queued: cancelled at once. Running: cancelling. Anything else stays as it is. A batch: each of its items, too."""
 
     rid: str
     now: float
@@ -168,13 +200,15 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
-    """Remove a request that no worker holds: record and details.
+    """Remove a request that no worker holds: record and details. A batch that has ended: its items, too.
 
     Where `finished_at` is given, only while that is still when it ended: one that was queued again meanwhile stays.
+    `now` is when a batch has ended that waited for nothing but this item; None: when it was changed last.
     """
 
     rid: str
     finished_at: float | None = None
+    now: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,8 +226,17 @@ class Changed:
     """What became of an order about one request.
 
     `done`: whether the order had its effect. `before` is the record as it was found, or None where there is none;
-    what must be cleaned up after it (body names) is read from there.
+    what must be cleaned up after it (body names) is read from there. `items`: those of a batch that were cancelled or
+    removed with it, as they were found.
     """
 
     done: bool
     before: Record | None
+    items: tuple[Record, ...] = ()
+
+    @property
+    def body_names(self) -> list[str]:
+        """The bodies that nobody needs any more where all of this was removed."""
+        records = [record for record in (self.before, *self.items) if record is not None] if self.done else []
+        names = [name for record in records for name in (record.request_body_name, record.result_body_name)]
+        return [name for name in names if name is not None]

@@ -51,6 +51,27 @@ class Function(Kind):
         return load(value) if isinstance(value, str) else value
 
 
+class TextOrFunction(Function):
+    """A function as above, or text of a certain kind, in which there is no ":".
+
+    Parameters:
+        text: the kind of that text.
+    """
+
+    def __init__(self, text: Kind) -> None:
+        self.text = text
+        self.accepts = f"{text.accepts}; or {Function.accepts}"
+
+    def check(self, value: Any) -> Any:
+        return self.text.check(value) if isinstance(value, str) else super().check(value)
+
+    def read(self, text: str) -> Any:
+        return load(text) if ":" in text else text
+
+    def adopt(self, value: Any) -> Any:
+        return self.read(value) if isinstance(value, str) else value
+
+
 class Part(Kind):
     """An object with certain methods, or one of a few words that stand for such objects.
 

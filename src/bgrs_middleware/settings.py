@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from .errors import SettingsError
 from .failpoints import VARIABLE as FAILPOINTS
 from .models import DEFAULT_OPERATIONS_PARENT, Rerun
+from .setting_forms import FIELD, PARAM, PARENT, PATH, TYPE, URL
 from .setting_kinds import (
     Choice,
     Flag,
@@ -28,12 +29,11 @@ from .setting_kinds import (
     Number,
     Secrets,
     Template,
-    Text,
     apply,
     seconds,
     unknown,
 )
-from .setting_parts import Database, Function, Part, Place
+from .setting_parts import Database, Function, Part, Place, TextOrFunction
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -48,16 +48,6 @@ GIB = 1024 * MIB
 Gateway = Mapping[str, Any]
 """What the gateway hands over for one request: the ASGI scope or the WSGI environ."""
 
-_SEGMENT = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+"
-_PATH = Text(rf"(?:/{_SEGMENT})+", 'a path such as "/bgrs", that starts with "/" and does not end with it')
-_PARENT = Text(rf"{_SEGMENT}(?:/{_SEGMENT})*", 'names with "/" between them, such as "projects/default"')
-_PARAM = Text(r"(?!wait_for\Z)[^&=#%+\x00-\x20\x7f-\U0010ffff]+", 'an ASCII name without "&", "=", "#", "%" and "+"')
-_FIELD = Text(r"[^\x00-\x1f]+", "the name of a JSON field")
-_TYPE = Text(r"[!-~]{1,200}", 'a name such as "INVOICE_IMPORT", at most 200 ASCII characters')
-_URL = Text(
-    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[!\"$-.0-9:-;=@A-Z_a-z~/-]*)?",
-    'an absolute http or https URL such as "https://api.example.com", without user, query and fragment',
-)
 _EXECUTOR = Part(
     "an executor object",
     ("start", "notify", "stop"),
@@ -130,6 +120,7 @@ class Rule(_Checked):
         results_path: a further path for results, with `{id}` in it.
         type: the operation's type. None: made from method and path.
         rerun, max_run_seconds: as in `Settings`. None: what stands there.
+        returns_operation: the answer is 200 with the operation itself, as Google's methods give it, and never a 202.
 
     Raises:
         SettingsError: a value is not accepted.
@@ -141,11 +132,12 @@ class Rule(_Checked):
     methods: tuple[str, ...] = _setting(("POST",), Methods())
     background: bool = _setting(True, Flag())
     wait_seconds: float | None = _setting(None, Maybe(seconds()))
-    id_field: str = _setting("request", _FIELD)
+    id_field: str = _setting("request", FIELD)
     results_path: str | None = _setting(None, Maybe(Template(required="id")))
-    type: str | None = _setting(None, Maybe(_TYPE))
+    type: str | None = _setting(None, Maybe(TYPE))
     rerun: Rerun | None = _setting(None, Maybe(Member(Rerun)))
     max_run_seconds: float | None = _setting(None, Maybe(seconds(above=True)))
+    returns_operation: bool = _setting(False, Flag())
 
 
 class _Rules(Kind):
@@ -212,18 +204,21 @@ class Settings(_Checked):
         secret_keys: for encryption and signatures, each 16 characters or more, the newest first. Empty: a key file that
             is generated in `data_dir`.
         operations_path: where the operations of Google's kind are, below `root_path`.
-        operations_parent: what their names begin with.
+        operations_parent: what their names begin with; or a function, called with the scope or environ of the asking
+            request, that returns it.
         capture_logging: log records from this level on become details of the request that logs them. None: none do.
         max_batch_items: the most requests in one batch.
         max_waiters: the most requests that are held at a time, per process.
+        max_polls_per_second: how often one caller may ask for one request that has not ended, without waiting, in each
+            process; twice that at once. 0: no limit.
 
     Raises:
         SettingsError: a value is not accepted; the message names the field and says what it takes.
     """
 
-    path: str = _setting("/bgrs", _PATH)
-    param: str = _setting("bgrs", _PARAM)
-    public_url: str | None = _setting(None, Maybe(_URL))
+    path: str = _setting("/bgrs", PATH)
+    param: str = _setting("bgrs", PARAM)
+    public_url: str | None = _setting(None, Maybe(URL))
     data_dir: str = _setting("bgrs-data", Folder())
     store: str | Engine | Store | None = _setting(None, Maybe(Database()), shown=False)
     bodies: str | Bodies | None = _setting(None, Maybe(Place()), shown=False)
@@ -250,11 +245,12 @@ class Settings(_Checked):
     authorize: Callable[[Gateway], Any] | None = _setting(None, Maybe(Function()))
     access: Literal["link", "authenticated", "owner"] = _setting("link", Choice(("link", "authenticated", "owner")))
     secret_keys: tuple[str, ...] = _setting((), Secrets(16), shown=False)
-    operations_path: str = _setting("/bgrs/v1", _PATH)
-    operations_parent: str = _setting(DEFAULT_OPERATIONS_PARENT, _PARENT)
+    operations_path: str = _setting("/bgrs/v1", PATH)
+    operations_parent: str | Callable[[Gateway], Any] = _setting(DEFAULT_OPERATIONS_PARENT, TextOrFunction(PARENT))
     capture_logging: str | None = _setting(None, Maybe(LogLevel()))
     max_batch_items: int = _setting(1_000, Integer(1))
     max_waiters: int = _setting(1_000, Integer(1))
+    max_polls_per_second: float = _setting(50.0, Number(0, 1_000_000))
 
     def __post_init__(self) -> None:
         _Checked.__post_init__(self)

@@ -6,26 +6,26 @@ that look is all an ordinary request pays. Nothing starts in the constructor.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
 from .bodies.base import BodyReader
+from .bodies.small import SmallBody
 from .bodies.spool import Spool, check_declared_length
 from .doorway import Doorway
-from .errors import BadRequest, BgrsError, SettingsError
+from .errors import BadRequest, BgrsError
 from .models import new_rid
 from .pending import in_thread
 from .protocol.ask import Ask
 from .protocol.message import Reply, RequestHead, StoredSlice
-from .protocol.problem import problem_reply
-from .protocol.routes import Route, is_about_health
+from .protocol.routes import Action, Route, is_for_anybody, max_body_bytes
 from .replay.base import REPLAY_KEY
 from .replay.environ import head_from_environ
 from .replay.wsgi_replayer import WsgiReplayer
-from .service.callers import check_authorized
+from .service.callers import Caller, check_authorized
 from .service.service import Service
+from .setting_forms import checked_parent
 from .settings import Settings, settings_of
 
 Environ = dict[str, Any]
@@ -34,8 +34,6 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 READ_BYTES = 64 * 1024
 PIECE_BYTES = 1024 * 1024
-
-logger = logging.getLogger("bgrs_middleware.wsgi")
 
 
 class BgrsMiddleware:
@@ -60,9 +58,11 @@ class BgrsMiddleware:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Pass an ordinary request on, and answer what concerns us."""
         # Every ordinary request pays for these looks, and for nothing else.
+        path = environ.get("PATH_INFO", "")
         if (
             self._has_rules
-            or self._path in environ.get("PATH_INFO", "")
+            or self._path in path
+            or "/operations" in path  # of every operation, wherever `operations_path` leads
             or self._param in environ.get("QUERY_STRING", "")
             or "HTTP_PREFER" in environ
         ):
@@ -80,7 +80,7 @@ class BgrsMiddleware:
         try:
             concern = self._doorway.concern(head)
         except BgrsError as error:
-            return _send_problem(error, head, start_response)
+            return _send_error(self._doorway.error_reply(error, head), start_response)
         if concern is None:
             return self.app(environ, start_response)
         return self._serve(concern, head, environ, start_response)
@@ -90,9 +90,9 @@ class BgrsMiddleware:
     ) -> Iterable[bytes]:
         try:
             service = self._doorway.service
-            if is_about_health(concern):
+            if isinstance(concern, Route) and is_for_anybody(concern):
                 # Before anything that may take long: opening the store, and finding out who asks.
-                reply = in_thread(service.health.answer(head))
+                reply = in_thread(self._doorway.answer_anybody(concern, head))
                 if service.is_open:
                     service.heed_signals(holds=True)
                 return self._send(reply, service, start_response)
@@ -102,24 +102,27 @@ class BgrsMiddleware:
             identify = self.settings.identify
             caller = service.caller(None if identify is None else identify(environ), head)
             if isinstance(concern, Ask):
-                if self.settings.authorize is not None:
-                    check_authorized(self.settings.authorize(environ), caller)
                 reply = self._accept(environ, head, concern, caller, service)
+            elif concern.action is Action.BATCH:
+                reply = self._accept_batch(environ, head, concern, caller, service)
             else:
-                reply = in_thread(service.answers.answer(concern, head, caller))
+                body = self._message(environ, head, concern)
+                reply = in_thread(service.desks.answer(concern, head, caller, body))
             return self._send(reply, service, start_response)
         except BgrsError as error:
-            return _send_problem(error, head, start_response)
+            return _send_error(self._doorway.error_reply(error, head, concern), start_response)
 
-    def _accept(self, environ: Environ, head: RequestHead, ask: Ask, caller: Any, service: Service) -> Reply:
+    def _accept(self, environ: Environ, head: RequestHead, ask: Ask, caller: Caller, service: Service) -> Reply:
+        self._authorize(environ, caller)
         declared = head.header(b"content-length")
         check_declared_length(declared, self.settings.max_body_bytes)
+        parent = self._operations_parent(environ)
         rid = new_rid()
-        with service.acceptance.spool(rid) as spool:
+        with service.desks.acceptance.spool(rid, ask) as spool:
             _read_body(environ, declared, spool)
             body, body_name = spool.finish()
         return in_thread(
-            service.acceptance.accept(
+            service.desks.acceptance.accept(
                 rid=rid,
                 head=head,
                 ask=ask,
@@ -127,8 +130,37 @@ class BgrsMiddleware:
                 body_length=spool.length,
                 body=body,
                 body_name=body_name,
+                operations_parent=parent,
+                body_sha256=spool.sha256,
             )
         )
+
+    def _accept_batch(
+        self, environ: Environ, head: RequestHead, route: Route, caller: Caller, service: Service
+    ) -> Reply:
+        self._authorize(environ, caller)
+        parent = self._operations_parent(environ)
+        body = self._message(environ, head, route)
+        return in_thread(service.desks.batches.accept(head=head, body=body, caller=caller, operations_parent=parent))
+
+    def _message(self, environ: Environ, head: RequestHead, route: Route) -> bytes:
+        """The body of a request to a route of ours that has one."""
+        most = max_body_bytes(route, self.settings)
+        if most is None:
+            return b""
+        declared = head.header(b"content-length")
+        check_declared_length(declared, most)
+        body = SmallBody(most)
+        _read_body(environ, declared, body)
+        return body.finish()
+
+    def _authorize(self, environ: Environ, caller: Caller) -> None:
+        if self.settings.authorize is not None:
+            check_authorized(self.settings.authorize(environ), caller)
+
+    def _operations_parent(self, environ: Environ) -> str:
+        parent = self.settings.operations_parent
+        return parent if isinstance(parent, str) else checked_parent(parent(environ))
 
     def _send(self, reply: Reply, service: Service, start_response: StartResponse) -> Iterable[bytes]:
         if isinstance(reply.body, StoredSlice):
@@ -159,28 +191,25 @@ class _Pieces:
         self._reader.close()
 
 
-def _read_body(environ: Environ, declared: bytes | None, spool: Spool) -> None:
+def _read_body(environ: Environ, declared: bytes | None, into: Spool | SmallBody) -> None:
     """Read the whole body: as long as declared, or to the end where the server marks it (chunked uploads)."""
     stream = environ["wsgi.input"]
     if declared is None:
         if environ.get("wsgi.input_terminated") or "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
             while piece := stream.read(READ_BYTES):
-                spool.write(piece)
+                into.write(piece)
         return
     missing = int(declared)
     while missing > 0:
         piece = stream.read(min(READ_BYTES, missing))
         if not piece:
             raise BadRequest("The request's body is shorter than its Content-Length says.")
-        spool.write(piece)
+        into.write(piece)
         missing -= len(piece)
 
 
-def _send_problem(error: BgrsError, head: RequestHead, start_response: StartResponse) -> Iterable[bytes]:
-    if isinstance(error, SettingsError):
-        logger.error("A setting is unusable: %s", error)
-    reply = problem_reply(error, head.method)
-    assert isinstance(reply.body, bytes), "problems are short"
+def _send_error(reply: Reply, start_response: StartResponse) -> Iterable[bytes]:
+    assert isinstance(reply.body, bytes), "errors are short"
     _start(reply, start_response)
     return [reply.body]
 

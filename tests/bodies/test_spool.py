@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
@@ -37,6 +38,13 @@ def assert_nothing_left(bodies: Bodies) -> None:
         assert [path for path in Path(bodies.folder).rglob("*") if path.is_file()] == []
 
 
+def test_a_digest_is_made_only_where_it_is_asked_for(bodies: Bodies, keyring: Keyring) -> None:
+    with Spool(RID, bodies, keyring, LIMIT) as spool:
+        spool.write(b"data")
+        spool.finish()
+    assert spool.sha256 is None
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(
     lengths=st.lists(
@@ -46,11 +54,12 @@ def assert_nothing_left(bodies: Bodies) -> None:
 def test_what_was_written_is_what_a_replay_reads(bodies: Bodies, keyring: Keyring, lengths: list[int]) -> None:
     pieces = [bytes([index]) * length for index, length in enumerate(lengths)]
     data = b"".join(pieces)
-    with Spool(RID, bodies, keyring, LIMIT) as spool:
+    with Spool(RID, bodies, keyring, LIMIT, hashed=True) as spool:
         for piece in pieces:
             spool.write(piece)
         inline, name = spool.finish()
     assert spool.length == len(data)
+    assert spool.sha256 == hashlib.sha256(data).digest()
     assert (name is None) == (len(data) <= INLINE_BYTES)
     body = stored_body(bodies, keyring, inline, name)
     assert body.length == len(data)

@@ -10,14 +10,14 @@ import pytest
 from bgrs_middleware.errors import CommitInDoubt, StoreUnavailable
 from bgrs_middleware.ledger import Ledger
 from bgrs_middleware.models import Status, new_rid
-from bgrs_middleware.orders import Added, Claim
+from bgrs_middleware.orders import Added, Claim, Existing, Idempotency
 from bgrs_middleware.pending import in_thread
 from bgrs_middleware.reader import Reader
 from bgrs_middleware.service import doubt
 from bgrs_middleware.service.doubt import DoubtfulClaims, add_surely
 from bgrs_middleware.stores.memory import MemoryStore
 from bgrs_middleware.waiting import Waiting
-from stores.orders import an_add
+from stores.orders import a_batch, an_add
 
 
 class BrokenOff(Exception):
@@ -107,6 +107,42 @@ def test_an_acceptance_in_doubt_is_made_sure_of(house, made, away):
     assert added is Added.ADDED
     assert house.status(rid) is Status.QUEUED
     assert house.store.count_queued() == 1
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_batch_in_doubt_is_made_sure_of_whole(house, made):
+    house.store.made = [made]
+    order = a_batch(3)
+    added = in_thread(add_surely(order, ledger=house.ledger, reader=house.reader, waiting=house.waiting))
+    assert added is Added.ADDED
+    assert [record.rid for record in house.store.with_items(order.rid)[1:]] == [item.rid for item in order.items]
+    assert house.store.count_queued() == 3
+
+
+@pytest.mark.parametrize("made", [[True], [False], [True, True], [False, True], [False, False]])
+def test_an_acceptance_with_a_key_is_made_sure_of_and_recorded_once(house, made):
+    house.store.made = made
+    idempotency = Idempotency(key="k", fingerprint="f")
+    rid, added = house.add(idempotency=idempotency)
+    assert added in (Added.ADDED, Existing(rid=rid, fingerprint="f"))
+    assert house.store.count_queued() == 1
+    assert house.add(idempotency=idempotency)[1] == Existing(rid=rid, fingerprint="f")
+
+
+def test_a_key_that_another_recorded_while_it_was_in_doubt_is_the_others(house):
+    house.store.made = [False]
+    idempotency = Idempotency(key="k", fingerprint="f")
+    other = an_add(rid=new_rid(), idempotency=idempotency)
+
+    def away(rids):
+        house.store.get = get
+        house.ledger.add(other).wait()
+        return get(rids)
+
+    get, house.store.get = house.store.get, away
+    rid, added = house.add(idempotency=idempotency)
+    assert added == Existing(rid=other.rid, fingerprint="f")
+    assert rid not in house.store.get([rid])
 
 
 def test_a_second_doubt_is_no_other_than_the_first(house):

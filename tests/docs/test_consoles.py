@@ -45,7 +45,9 @@ EXAMPLES = (
     example("docs/howto-django.md", "uvicorn", "uvicorn mysite.asgi:application"),
     example("docs/howto-progress.md", "uvicorn", "uvicorn app:app"),
     example("docs/howto-natif.md", "uvicorn", "uvicorn app:app"),
+    example("docs/howto-batches.md", "uvicorn", "uvicorn app:app"),
 )
+GOOGLE = example("docs/howto-google-operations.md", "uvicorn", "uvicorn app:app")
 QUICKSTART = EXAMPLES[1]
 DJANGO = EXAMPLES[5]
 NATIF = EXAMPLES[8]
@@ -103,6 +105,17 @@ def test_the_polling_client_of_the_natif_page_ends_with_the_result(tmp_path: Pat
         client = tmp_path / "client.py"
         client.write_text(client.read_text().replace(SHOWN_BASE, server.url))
         assert run(tmp_path, "client.py") == "{'workflow': 'invoice', 'bytes': 10}\n"
+
+
+def test_the_client_of_the_google_page_gets_what_it_waits_for(tmp_path: Path) -> None:
+    with running(GOOGLE, tmp_path) as server:
+        client = tmp_path / "client.py"
+        client.write_text(client.read_text().replace(SHOWN_BASE, server.url))
+        assert run(tmp_path, "client.py").splitlines() == [
+            "{'documents': 2.0}",
+            "SUCCEEDED BATCH_PROCESS",
+            "True True",
+        ]
 
 
 def test_what_the_backup_script_copied_serves_the_same_results(tmp_path: Path) -> None:

@@ -76,7 +76,10 @@ def test_every_route_is_there_and_no_other() -> None:
     for ending, actions in routes._ROUTES.items():
         of_code |= {f"{method} /bgrs/<rid>{'/' + ending if ending else ''}" for method in actions}
     in_table = {code_in(cells[0])[0] for cells in rows(ROUTES) if re.match(r"`[A-Z]+ /", cells[0])}
-    assert in_table == of_code
+    of_operations = {f"{method} /bgrs/v1/{{parent}}/operations" for method in routes._OPERATIONS_ROUTE}
+    for verb, actions in routes._OPERATION_ROUTES.items():
+        of_operations |= {f"{method} /bgrs/v1/{{name}}{':' + verb if verb else ''}" for method in actions}
+    assert in_table == of_code | of_operations
     in_readme = {code_in(cells[0])[0] for cells in rows("README.md") if cells[0].startswith("`")}
     assert in_readme == of_code
 
@@ -94,7 +97,7 @@ def test_every_key_of_the_documents_is_there() -> None:
 
 
 def test_every_key_of_the_health_document_is_there() -> None:
-    section = text_of(ROUTES).partition("### `GET /bgrs/health`")[2].partition("## The status document")[0]
+    section = text_of(ROUTES).partition("### `GET /bgrs/health`")[2].partition("\n## ")[0]
     in_table = {
         (code_in(cells[1])[0] if code_in(cells[1]) else "", key)
         for line in section.splitlines()

@@ -114,9 +114,9 @@ class Door:
         """GET."""
         return self.call("GET", target, headers)
 
-    def start(self, method: str, target: str, headers: HeaderPairs = ()) -> Future[Answer]:
+    def start(self, method: str, target: str, headers: HeaderPairs = (), body: bytes = b"") -> Future[Answer]:
         """Send a request that will be held; its answer comes later."""
-        return self._callers.submit(self.call, method, target, headers)
+        return self._callers.submit(self.call, method, target, headers, body)
 
     def ask(self, target: str, headers: HeaderPairs = (), *, method: str = "GET", body: bytes = b"") -> str:
         """Ask for the background with the marker; returns the rid."""

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from bgrs_middleware import Rule
+
 from .door import Door
 
 RID = re.compile("[0-9a-f]{32}")
@@ -27,6 +29,7 @@ def test_the_202_has_these_headers_and_no_others(door: Door) -> None:
         b"cache-control": b"no-store",
         b"x-content-type-options": b"nosniff",
         b"location": f"{url}/result".encode(),
+        b"operation-location": f"{url}/operation".encode(),
         b"link": f'<{url}>; rel="status", <{url}/details>; rel="details"'.encode(),
         b"retry-after": b"1",
         b"vary": b"Prefer",
@@ -92,6 +95,21 @@ def test_the_captured_response_is_the_answer_within_the_wait(door: Door) -> None
 def test_conditions_of_the_asking_request_do_not_cut_its_answer(door: Door) -> None:
     answer = door.get("/do/ask?bgrs=yes&wait_for=25", [("Range", "bytes=0-0"), ("If-None-Match", "*")])
     assert (answer.status, answer.body) == (200, b"[false]")
+
+
+def test_what_is_recorded_is_accepted_even_where_it_cannot_be_read_again(open_door, caplog) -> None:
+    rule = Rule(path="/do/see:ruled", returns_operation=True)
+    door = open_door(executor="worker", rules=(rule,))
+    door.get("/items?bgrs=yes")
+    door.service._reader.close()
+    # Told that nothing was recorded, who asks would send it again.
+    waiting = door.get("/items?bgrs=yes&wait_for=20")
+    assert (waiting.status, waiting.body) == (202, f'{{"request": "{waiting.rid}"}}'.encode())
+    operation = door.call("POST", "/do/see:ruled").json()
+    assert operation["metadata"]["value"]["state"] == "PENDING"
+    rids = [waiting.rid, operation["name"].rpartition("/")[2]]
+    assert set(door.service._store.get(rids)) == set(rids)
+    assert "could not be read again" in caplog.text
 
 
 def test_a_failure_within_the_wait_is_told_at_once(door: Door) -> None:

@@ -21,7 +21,7 @@ from .door import KINDS, Door
 ANN = [("Authorization", "Bearer ann")]
 BEN = [("Authorization", "Bearer ben")]
 RID = re.compile(rb"[0-9a-f]{32}")
-TIME = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+TIME = re.compile(rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{6}Z)?")
 Exchanged = tuple[str, object, object, object]
 
 KEYS = ("a secret that both doors share",)
@@ -88,6 +88,8 @@ def reading(transcript: Transcript) -> None:
     for headers in (ANN, BEN):
         for path in ("", "/details", "/result", "/details?after=2", "/details?after=x", "?wait_for=1", "?wait_for=x"):
             send("GET", f"/bgrs/{rid}{path}", headers)
+        send("GET", f"/bgrs/{rid}/operation", headers)
+    send("HEAD", f"/bgrs/{rid}/operation")
     etag = send("HEAD", f"/bgrs/{rid}/result").header("etag") or ""
     for sent in (
         [("Range", "bytes=10-19")],
@@ -112,6 +114,7 @@ def managing(transcript: Transcript) -> None:
     for rid in (failed, finished, "0" * 32, "no-rid"):
         for method, action in (
             ("GET", "/result"),
+            ("GET", "/operation"),
             ("POST", "/cancel"),
             ("DELETE", "/result"),
             ("PUT", ""),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from bgrs_middleware import errors
 from bgrs_middleware.models import Status
-from bgrs_middleware.protocol.problem import problem_reply
+from bgrs_middleware.protocol.operation_ends import code_of
+from bgrs_middleware.protocol.problem import google_error_reply, problem_reply
 from bgrs_middleware.protocol.replies import no_response
 from protocol.samples import RID, record, value
 
@@ -23,6 +25,7 @@ TITLES = {
     410: "Gone",
     413: "Content Too Large",
     416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
     429: "Too Many Requests",
     500: "Internal Server Error",
     503: "Service Unavailable",
@@ -132,3 +135,55 @@ def test_a_storage_error_gives_its_reason_where_it_has_one_for_clients(kind: typ
     assert isinstance(detail, str)
     assert detail.startswith("The store is locked by another process. Nothing was recorded")
     assert "/srv" not in detail
+
+
+@pytest.mark.parametrize("kind", [*REFUSALS, errors.NotFound])
+def test_googles_form_says_the_same(kind: type[errors.Refusal]) -> None:
+    error = errors.NotFound() if kind is errors.NotFound else kind("Wrong.", headers=((b"x-more", b"1"),))
+    of_google, of_http = google_error_reply(error), problem_reply(error)
+    assert isinstance(of_google.body, bytes)
+    assert of_google.status == of_http.status
+    by_length = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(of_google.body)))
+    assert of_google.headers == (*by_length, *of_http.headers[2:])
+    (info,) = google_error(error).pop("details")
+    assert {**google_error(error), "details": []} == {
+        "code": of_http.status,
+        "message": error.detail,
+        "status": code_of(of_http.status).name,
+        "details": [],
+    }
+    assert re.sub("_", "", info.pop("reason")) == kind.__name__.upper()
+    metadata = {"position": "1"} if kind is errors.InvalidFilter else {}
+    assert info == {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "domain": "bgrs_middleware",
+        "metadata": metadata,
+    }
+
+
+def google_error(error: errors.BgrsError) -> dict[str, Any]:
+    body = google_error_reply(error).body
+    assert isinstance(body, bytes)
+    found: dict[str, Any] = json.loads(body)["error"]
+    return found
+
+
+def test_googles_form_names_position_and_field() -> None:
+    (info,) = google_error(errors.InvalidFilter("no such field", position=7, field="colour"))["details"]
+    assert (info["reason"], info["metadata"]) == ("INVALID_FILTER", {"field": "colour", "position": "7"})
+    (info,) = google_error(errors.BadRequest("no duration", field="timeout"))["details"]
+    assert (info["reason"], info["metadata"]) == ("BAD_REQUEST", {"field": "timeout"})
+
+
+@pytest.mark.parametrize("kind", STORAGE_ERRORS)
+def test_googles_form_never_speaks_in_the_drivers_words(kind: type[errors.StorageError]) -> None:
+    error = kind("(sqlite3.OperationalError) unable to open /srv/secret/bgrs.db")
+    assert google_error(error)["message"] == document(error)["detail"]
+    assert value(google_error_reply(error), b"retry-after") == value(problem_reply(error), b"retry-after")
+
+
+def test_what_is_no_answer_to_the_client_has_no_reason_of_its_own() -> None:
+    (info,) = google_error(errors.SettingsError("secret_keys: the key of /srv"))["details"]
+    assert info["reason"] == "INTERNAL"
+    head = google_error_reply(errors.NotFound(), "HEAD")
+    assert (head.headers, head.body) == (google_error_reply(errors.NotFound()).headers, b"")

@@ -17,6 +17,8 @@ from bgrs_middleware.settings import Rule, Settings
 from protocol.samples import RID, finished, record, request_head, value
 
 GET = request_head()
+NOW = 1_514_312_516.75 + 70.0
+"""So long after the record of `samples` was queued."""
 DETAIL = Detail(id=1, rid=RID, at=0.0, text="é")
 
 
@@ -47,6 +49,7 @@ def test_the_202_to_the_letter() -> None:
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
             (b"location", url + b"/result"),
+            (b"operation-location", url + b"/operation"),
             (b"link", b"<" + url + b'>; rel="status", <' + url + b'/details>; rel="details"'),
             (b"retry-after", b"3"),
             (b"vary", b"Prefer"),
@@ -72,11 +75,11 @@ def test_urls_follow_the_setting_and_are_ascii() -> None:
 
 
 JSON_REPLIES: list[Callable[[RequestHead], Reply]] = [
-    lambda head: replies.status_reply(finished(), head),
+    lambda head: replies.status_reply(finished(), head, NOW),
     lambda head: replies.details_reply([DETAIL], head),
     lambda head: replies.list_reply([record(message="é")], "next", head),
-    lambda head: replies.not_ready(record(), head, 7),
-    lambda head: replies.cancel_reply(record(status=Status.CANCELLED), head),
+    lambda head: replies.not_ready(record(), head, NOW),
+    lambda head: replies.cancel_reply(record(status=Status.CANCELLED), head, NOW),
     lambda head: replies.retry_reply(RID, head),
 ]
 
@@ -100,15 +103,15 @@ def test_a_head_gets_the_headers_of_the_get_and_no_body(make: Callable[[RequestH
 
 
 def test_the_status_is_the_document_with_an_entity_tag() -> None:
-    reply = replies.status_reply(finished(), GET)
+    reply = replies.status_reply(finished(), GET, NOW)
     assert reply.status == 200
     assert isinstance(reply.body, bytes)
     assert reply.body == status_document(finished())
     assert re.fullmatch(rb'"[0-9a-f]+"', value(reply, b"etag") or b"")
-    assert value(reply, b"etag") != value(replies.status_reply(record(), GET), b"etag")
+    assert value(reply, b"etag") != value(replies.status_reply(record(), GET, NOW), b"etag")
 
 
-ETAG = value(replies.status_reply(finished(), GET), b"etag") or b""
+ETAG = value(replies.status_reply(finished(), GET, NOW), b"etag") or b""
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -118,7 +121,7 @@ ETAG = value(replies.status_reply(finished(), GET), b"etag") or b""
 )
 def test_what_the_client_has_already_is_not_sent_again(lines: list[bytes], method: str) -> None:
     head = request_head(method, headers=tuple((b"if-none-match", line) for line in lines))
-    assert replies.status_reply(finished(), head) == Reply(
+    assert replies.status_reply(finished(), head, NOW) == Reply(
         status=304, headers=((b"etag", ETAG), (b"cache-control", b"no-store"))
     )
 
@@ -127,16 +130,25 @@ def test_what_the_client_has_already_is_not_sent_again(lines: list[bytes], metho
     "line", [b"", b'"x"', b"**", ETAG[1:-1], ETAG[:-1], ETAG.upper(), b'"x' + ETAG + b'"', b'w/"x"']
 )
 def test_another_entity_tag_gets_the_document(line: bytes) -> None:
-    assert replies.status_reply(finished(), request_head(headers=((b"if-none-match", line),))).status == 200
+    head = request_head(headers=((b"if-none-match", line),))
+    assert replies.status_reply(finished(), head, NOW).status == 200
 
 
 def test_a_result_that_is_not_ready() -> None:
-    reply = replies.not_ready(record(), GET, 7)
+    reply = replies.not_ready(record(), GET, NOW)
     assert reply.status == 202
     assert isinstance(reply.body, bytes)
     assert reply.body == status_document(record())
     assert value(reply, b"retry-after") == b"7"
     assert value(reply, b"bgrs-status") == b"running"
+
+
+def test_at_a_rules_own_path_a_result_that_is_not_ready_is_answered_as_the_request_was() -> None:
+    rule = Rule(path="/processing/{workflow}", id_field="processing_id")
+    reply, plain = replies.not_ready(record(), GET, NOW, rule), replies.not_ready(record(), GET, NOW)
+    assert (reply.status, reply.body) == (202, b'{"processing_id": "%s"}' % RID.encode())
+    for name in (b"retry-after", b"bgrs-status", b"cache-control"):
+        assert value(reply, name) == value(plain, name)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +175,10 @@ def test_every_final_state_has_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "retry_after"), [(Status.CANCELLING, 202, b"1"), (Status.CANCELLED, 200, None)]
+    ("status", "code", "retry_after"), [(Status.CANCELLING, 202, b"7"), (Status.CANCELLED, 200, None)]
 )
 def test_a_cancel_is_202_until_the_work_has_stopped(status: Status, code: int, retry_after: bytes | None) -> None:
-    reply = replies.cancel_reply(record(status=status), request_head("POST"))
+    reply = replies.cancel_reply(record(status=status), request_head("POST"), NOW)
     assert reply.status == code
     assert isinstance(reply.body, bytes)
     assert reply.body == status_document(record(status=status))
@@ -195,31 +207,3 @@ def test_details_after_an_id(query: bytes, after: int) -> None:
 def test_after_takes_an_id(query: bytes) -> None:
     with pytest.raises(BadRequest, match="after"):
         replies.read_after(request_head(query=query))
-
-
-@pytest.mark.parametrize(
-    ("waited", "seconds"),
-    [(-5.0, 1), (0.0, 1), (9.9, 1), (14.0, 1), (30.0, 3), (104.0, 10), (299.0, 30), (301.0, 30), (1e9, 30)],
-)
-def test_retry_after_grows_with_the_time_it_takes(waited: float, seconds: int) -> None:
-    queued = record(status=Status.QUEUED, created_at=0.0, queued_at=1_000.0)
-    assert replies.retry_after_seconds(queued, 1_000.0 + waited) == seconds
-    running = record(queued_at=0.0, started_at=1_000.0)
-    assert replies.retry_after_seconds(running, 1_000.0 + waited) == seconds
-
-
-@pytest.mark.parametrize(
-    ("progress", "ran", "seconds"),
-    [
-        (50.0, 4.0, 4),
-        (90.0, 90.0, 10),
-        (10.0, 100.0, 30),
-        (99.9, 1.0, 1),
-        (100.0, 500.0, 1),
-        (0.0, 50.0, 5),
-        (50.0, -3.0, 1),
-    ],
-)
-def test_retry_after_is_the_time_left_where_progress_is_known(progress: float, ran: float, seconds: int) -> None:
-    running = record(started_at=1_000.0, progress=progress)
-    assert replies.retry_after_seconds(running, 1_000.0 + ran) == seconds

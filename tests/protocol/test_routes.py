@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bgrs_middleware.errors import MethodNotAllowed, NotFound
-from bgrs_middleware.protocol.routes import Action, Route, find_route, is_about_health
+from bgrs_middleware.protocol.routes import Action, Route, find_route, is_for_anybody
 from bgrs_middleware.protocol.rules import Rules
 from bgrs_middleware.settings import Rule, Settings
 from protocol.samples import RID
@@ -48,9 +48,8 @@ def test_the_list(method: str, path: str) -> None:
 def test_the_health(method: str, path: str) -> None:
     found = route(method, path)
     assert found == Route(action=Action.HEALTH, rid="")
-    assert is_about_health(found)
-    assert not is_about_health(route("GET", "/bgrs"))
-    assert not is_about_health(None)
+    assert is_for_anybody(found)
+    assert not is_for_anybody(Route(action=Action.LIST, rid=""))
 
 
 @pytest.mark.parametrize("path", ["/bgrs/health/details", "/bgrs/health/x", "/bgrs/Health", "/bgrs/healthy"])

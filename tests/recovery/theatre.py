@@ -33,14 +33,14 @@ class Theatre:
     def server(self, **settings: str) -> Iterator[Server]:
         """A server on the store. Settings are variables without their `BGRS_`."""
         kind, target = KINDS[self.gateway]
-        with serve(kind, target, folder=APPS, data_dir=self.data_dir, env=self._environment(settings)) as server:
+        with serve(kind, target, folder=APPS, data_dir=self.data_dir, env=self.environment(settings)) as server:
             # A WSGI server has no startup to tell of: the first look at one of our routes opens the service.
             assert call(server, "GET", "/bgrs").status_code == 200
             yield server
 
     def dies(self, **settings: str) -> None:
         """Start an ASGI server that does nothing but what every server does by itself, and see it killed by that."""
-        environment = os.environ | self._environment(settings) | {"BGRS_DATA_DIR": str(self.data_dir)}
+        environment = os.environ | self.environment(settings) | {"BGRS_DATA_DIR": str(self.data_dir)}
         command = [sys.executable, "-m", "uvicorn", "--port", "0", KINDS["asgi"][1]]
         done = subprocess.run(
             command, cwd=APPS, env=environment, timeout=PATIENCE_SECONDS, capture_output=True, check=False
@@ -51,7 +51,8 @@ class Theatre:
     def data_dir(self) -> Path:
         return self.folder / "data"
 
-    def _environment(self, settings: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """The variables of a server on the store. Settings are variables without their `BGRS_`."""
         env = {f"BGRS_{name.upper()}": value for name, value in settings.items()}
         return env | {"ORACLE_STARTS": str(self.folder / "starts"), "ORACLE_GO": str(self.folder / "go")}
 

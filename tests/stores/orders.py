@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bgrs_middleware.models import Captured, Record, Rerun, Status, new_rid
-from bgrs_middleware.orders import Add, Claim, Claimed, Finish, Release
+from bgrs_middleware.orders import Add, AddBatch, Claim, Claimed, Finish, Release
 from bgrs_middleware.stores.base import Store
 
 WORKER = "worker-one"
@@ -31,6 +32,14 @@ def an_add(**changes: Any) -> Add:
         "max_queued_per_caller": PLENTY,
     }
     return Add(**(fields | changes))
+
+
+def a_batch(count: int, rids: Sequence[str] | None = None, **changes: Any) -> AddBatch:
+    """A new batch of so many items. Of `rids`, the first is its own."""
+    rid, *items = rids or [new_rid() for _ in range(count + 1)]
+    shared = {name: changes[name] for name in ("owner", "now") if name in changes}
+    parent = an_add(rid=rid, method="POST", name="/bgrs", sealed_request=b"", batch_items=count, **changes)
+    return AddBatch(parent=parent, items=tuple(an_add(rid=item, parent=rid, **shared) for item in items))
 
 
 def a_claim(worker: str = WORKER, limit: int = PLENTY, now: float = 1_001.0, lease_until: float = LEASE_UNTIL) -> Claim:

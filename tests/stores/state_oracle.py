@@ -16,6 +16,7 @@ from bgrs_middleware.models import Captured, Record, Rerun, Status
 from bgrs_middleware.orders import Add, Added, Claimed
 from bgrs_middleware.stores.base import Store
 from stores.orders import PLENTY
+from stores.state_batches import BATCH_STEPS, Batch, compare_batches, removed
 
 QUEUED, RUNNING, CANCELLING = Status.QUEUED, Status.RUNNING, Status.CANCELLING
 FINISHED, FAILED, CANCELLED = Status.FINISHED, Status.FAILED, Status.CANCELLED
@@ -130,16 +131,19 @@ class Oracle:
         self.stories: dict[str, Story] = {}
         self.gone: set[str] = set()
         """Removed, or never acknowledged: there may be no trace of them."""
+        self.batches: dict[str, Batch] = {}
 
     def all_in(self, *statuses: Status) -> list[Story]:
         """Stories in these states, oldest first."""
         return [story for story in self.stories.values() if story.status in statuses]
 
-    def room_for(self, order: Add) -> Added:
+    def room_for(self, order: Add, count: int = 1) -> Added:
+        """Whether so many more would be taken. For their owner, those of one batch are one."""
         queued = self.all_in(QUEUED)
-        if len(queued) >= order.max_queued:
+        if len(queued) + count > order.max_queued:
             return Added.QUEUE_FULL
-        if order.owner and sum(story.order.owner == order.owner for story in queued) >= order.max_queued_per_caller:
+        owned = {story.order.parent or story.rid for story in queued if story.order.owner == order.owner}
+        if order.owner and len(owned) >= order.max_queued_per_caller:
             return Added.CALLER_QUEUE_FULL
         return Added.ADDED
 
@@ -183,6 +187,14 @@ class Oracle:
                 _compare_answer(story, records[story.rid], captured[story.rid], bodies)
         for rid in self.gone:
             assert not store.details(rid, 0, 1)
+        self._seen[BATCH_STEPS] += compare_batches(self, store)
+
+    def batches_gone(self, store: Store) -> None:
+        """Retention has removed some, it seems; their items are looked at as all others are."""
+        present = store.get(list(self.batches))
+        for batch in [batch for rid, batch in self.batches.items() if rid not in present]:
+            assert batch.status in FINAL
+            removed(batch, self)
 
     def noticed(self, records: Mapping[str, Record]) -> list[tuple[Story, Record | None]]:
         """The stories whose record, as it is now, says something else; None where it is gone."""

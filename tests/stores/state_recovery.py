@@ -116,11 +116,13 @@ class Recovery(Play):
         self.retention.sweep()
         self.observer.reader.after = lambda: None
         store, now = self.observer.store, self.clocks.elapsed
+        self.oracle.batches_gone(store)
         for story, record in self.oracle.noticed(store.get(list(self.oracle.stories))):
             ago = now - story.since + TOLERANCE_SECONDS
             if record is None:
                 assert story.status in FINAL
                 assert ago > story.order.retention_days * DAY
+                assert story.order.parent not in self.oracle.batches, "an item goes with its batch"
                 self.oracle.removed(story)
             elif record.status is EXPIRED:
                 assert now - story.waits_since + TOLERANCE_SECONDS > SETTINGS.max_queue_seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import NullPool, create_engine
@@ -170,6 +171,28 @@ def test_writers_do_not_wait_for_each_other(store: SqlStore, postgres_url: str) 
         [yours] = two.claim([a_claim("b", 1)])
         assert ([claim.record.rid for claim in mine], [claim.record.rid for claim in yours]) == ([first], [second])
     assert store.count_queued() == 2
+    other.close()
+
+
+def test_two_changes_that_wait_for_each_other_are_told_so(store: SqlStore, postgres_url: str) -> None:
+    first, second = added(store, 2)
+    other = SqlStore(postgres_url)
+    other.open()
+    both_hold_one = threading.Barrier(2, timeout=30)
+
+    def cancel(store: SqlStore, *rids: str) -> str | None:
+        try:
+            with store.transaction() as transaction:
+                transaction.cancel([Cancel(rid=rids[0], now=1.0)])
+                both_hold_one.wait()
+                transaction.cancel([Cancel(rid=rids[1], now=1.0)])
+        except StoreUnavailable as error:
+            return error.reason
+        return None
+
+    with ThreadPoolExecutor(2) as threads:
+        reasons = [threads.submit(cancel, store, first, second), threads.submit(cancel, other, second, first)]
+        assert {found.result() for found in reasons} == {None, "Two changes of the store waited for each other."}
     other.close()
 
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from bgrs_middleware.errors import StoreDataError
 from bgrs_middleware.models import Item, ListQuery, Status
-from bgrs_middleware.orders import Cancel, Delete, Expire, Note, Renew, Report, Retry
+from bgrs_middleware.orders import Cancel, Delete, Expire, Idempotency, Note, Renew, Report, Retry
 from bgrs_middleware.stores.base import Store, Transaction
 from bgrs_middleware.stores.memory import MemoryStore
 from bgrs_middleware.stores.sql import SqlStore
-from stores.orders import PLENTY, a_captured, a_claim, a_finish, a_release, an_add
+from stores.orders import PLENTY, a_batch, a_captured, a_claim, a_finish, a_release, an_add
 
 RIDS = [f"{number:032x}" for number in range(5)]
 OWNERS = ["alice", "bob", None]
@@ -35,6 +35,8 @@ reported = {
     "items": items,
 }
 
+keys = st.sampled_from("ab")
+idempotencies = st.builds(Idempotency, key=keys, fingerprint=keys, former_keys=st.lists(keys, max_size=1).map(tuple))
 adds = st.builds(
     an_add,
     rid=rids,
@@ -42,6 +44,16 @@ adds = st.builds(
     now=times,
     max_queued=st.integers(0, 4),
     max_queued_per_caller=st.integers(0, 3),
+    idempotency=st.one_of(st.none(), idempotencies),
+)
+batches = st.builds(
+    lambda rids, **changes: a_batch(len(rids) - 1, rids, **changes),
+    st.lists(rids, min_size=2, max_size=4, unique=True),
+    owner=st.sampled_from(OWNERS),
+    now=times,
+    max_queued=st.integers(2, 6),
+    max_queued_per_caller=st.integers(1, 3),
+    idempotency=st.one_of(st.none(), idempotencies),
 )
 finishes = st.builds(
     a_finish,
@@ -67,6 +79,7 @@ def verb(name: str, orders: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[s
 calls = st.one_of(
     verb("add", adds),
     verb("add", adds),
+    verb("add_batch", batches),
     verb("claim", st.builds(a_claim, workers, limits, times, times)),
     verb("renew", st.builds(Renew, rid=rids, worker=workers, lease_until=times)),
     verb("report", st.builds(Report, rid=rids, worker=workers, now=times, **reported)),
@@ -75,7 +88,9 @@ calls = st.one_of(
     verb("release", releases),
     verb("cancel", st.builds(Cancel, rid=rids, now=times)),
     verb("retry", st.builds(Retry, rid=rids, now=times)),
-    verb("delete", st.builds(Delete, rid=rids, finished_at=st.one_of(st.none(), times))),
+    verb(
+        "delete", st.builds(Delete, rid=rids, finished_at=st.one_of(st.none(), times), now=st.one_of(st.none(), times))
+    ),
     verb("expire", st.builds(Expire, queued_before=times, now=times, limit=limits, note=st.text(max_size=3))),
     verb("wipe_requests", rids),
     verb("probe", times),
@@ -98,6 +113,7 @@ def outcome(store: Store, verbs: list[tuple[str, list[Any]]], rolled_back: bool)
                 answers.append(None if answer is None else list(answer))
             if rolled_back:
                 raise Back
+        answers.append(sorted(transaction.settled))
     except (Back, StoreDataError) as error:
         answers.append(type(error))
     return answers
@@ -108,6 +124,7 @@ def contents(store: Store) -> list[Any]:
     pages = [ListQuery(owner=owner, statuses=None, before_id=None, limit=PLENTY) for owner in OWNERS if owner]
     return [
         store.get(RIDS),
+        [list(store.with_items(rid)) for rid in RIDS],
         store.captured(RIDS),
         [list(store.details(rid, 0, PLENTY)) for rid in RIDS],
         [list(store.list(page)) for page in pages],
@@ -133,5 +150,18 @@ def test_sqlite_and_memory_do_the_same(history: list[tuple[list[tuple[str, list[
 
 
 def test_every_verb_of_the_interface_is_drawn() -> None:
-    drawn = {"add", "claim", "renew", "report", "note", "finish", "release", "cancel", "retry", "delete", "expire"}
+    drawn = {
+        "add",
+        "add_batch",
+        "claim",
+        "renew",
+        "report",
+        "note",
+        "finish",
+        "release",
+        "cancel",
+        "retry",
+        "delete",
+        "expire",
+    }
     assert drawn | {"wipe_requests", "probe"} == Transaction.__abstractmethods__

@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bgrs_middleware.models import Rerun, Status
 from bgrs_middleware.service import sweeper
+from stores.state_batches import BATCH_STEPS, accepts_batch, cancels_batch, deletes_batch
 from stores.state_oracle import (
     CANCELLED,
     CANCELLING,
@@ -71,6 +72,15 @@ class StoreMachine(RuleBasedStateMachine):
     def accept(self, pick: int, count: int, **changes: Any) -> None:
         for _ in range(count):
             self.play.accepts(self.play.one(pick), **changes)
+
+    @rule(pick=picks, count=st.integers(1, 3), owner=st.sampled_from(["alice", None]))
+    def accept_a_batch(self, pick: int, count: int, **changes: Any) -> None:
+        accepts_batch(self.play, self.play.one(pick), count, **changes)
+
+    @precondition(lambda self: self.oracle.batches)
+    @rule(pick=picks, what=st.sampled_from([cancels_batch, deletes_batch]))
+    def a_client_asks_for_a_batch(self, pick: int, what: Verb) -> None:
+        what(self.play, self.play.one(pick), [*self.oracle.batches][pick % len(self.oracle.batches)])
 
     @precondition(lambda self: self.oracle.stories)
     @rule(
@@ -249,9 +259,9 @@ def test_no_history_breaks_a_promise(
     run_state_machine_as_test(make, settings=histories(place))
     ways = [name_of(start, end) for start, ends in GRAPH.items() for end in ends]
     gone = sum(seen[way] > 0 for way in ways)
-    counts = [f"{seen[what]} {what}" for what in (STEPS, TAKEOVERS, TOO_LATE)]
+    counts = [f"{seen[what]} {what}" for what in (STEPS, TAKEOVERS, TOO_LATE, BATCH_STEPS)]
     record_property("histories of a store", f"{place.name}: {', '.join(counts)}, {gone} of {len(ways)} ways gone")
     # Far less than is expected: what Hypothesis draws depends on its version.
     assert seen[STEPS] > 500
     assert gone > len(ways) / 2
-    assert min(seen[TAKEOVERS], seen[TOO_LATE]) > 10
+    assert min(seen[TAKEOVERS], seen[TOO_LATE], seen[BATCH_STEPS]) > 10

@@ -6,6 +6,7 @@ leaving the `with` block before `finish()`, leaves nothing behind.
 
 from __future__ import annotations
 
+import hashlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -42,7 +43,7 @@ def check_declared_length(content_length: bytes | None, max_bytes: int) -> int |
     digits = digits.lstrip(b"0") or b"0"
     # Python refuses to read numbers of thousands of digits.
     if len(digits) > _MAX_DIGITS or int(digits) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     return int(digits)
 
 
@@ -55,10 +56,18 @@ class Spool:
         keyring: with what it is encrypted.
         max_bytes: the most it may have.
         inline_bytes: the most that stays in memory.
+        hashed: whether its digest is asked for in the end.
     """
 
     def __init__(
-        self, rid: str, bodies: Bodies, keyring: Keyring, max_bytes: int, inline_bytes: int = INLINE_BYTES
+        self,
+        rid: str,
+        bodies: Bodies,
+        keyring: Keyring,
+        max_bytes: int,
+        inline_bytes: int = INLINE_BYTES,
+        *,
+        hashed: bool = False,
     ) -> None:
         self._rid = rid
         self._name = f"{rid}.request"
@@ -70,7 +79,13 @@ class Spool:
         self._writer: SealedWriter | None = None
         self._is_over = False
         self._is_stored = False
+        self._digest = hashlib.sha256() if hashed else None
         self.length = 0
+
+    @property
+    def sha256(self) -> bytes | None:
+        """The SHA-256 digest of what was written so far; None unless `hashed`."""
+        return None if self._digest is None else self._digest.digest()
 
     @property
     def on_disk(self) -> bool:
@@ -87,7 +102,7 @@ class Spool:
         if self._is_over:
             raise ValueError("the spool is finished or discarded already")
         if self.length + len(data) > self._max_bytes:
-            raise _too_large(self._max_bytes)
+            raise too_large(self._max_bytes)
         if self._writer is None and self.length + len(data) > self._inline_bytes:
             self._writer = SealedWriter(self._bodies.create(self._name), self._keyring, self._rid.encode())
             self._writer.write(self._inline)
@@ -96,6 +111,8 @@ class Spool:
             self._inline += data
         else:
             self._writer.write(data)
+        if self._digest is not None:
+            self._digest.update(data)
         self.length += len(data)
 
     def finish(self) -> tuple[bytes | None, str | None]:
@@ -147,5 +164,6 @@ class Spool:
             self.discard()
 
 
-def _too_large(max_bytes: int) -> BodyTooLarge:
+def too_large(max_bytes: int) -> BodyTooLarge:
+    """The error of a body that has more than so many bytes."""
     return BodyTooLarge(f"The request body is over the limit of {max_bytes:,} bytes for background requests.")

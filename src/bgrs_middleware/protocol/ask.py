@@ -12,6 +12,7 @@ from ..errors import BadRequest
 from ..hot import hot_dataclass
 from ..settings import Rule, Settings
 from . import prefer, query
+from .idempotency import read_key
 from .message import RequestHead
 from .rules import NEVER_ASKED, Rules
 
@@ -27,19 +28,22 @@ class Ask:
     """A request asked for in the background.
 
     `wait_seconds` is already within `max_wait_seconds`. `rule` is the rule that matched, whether or not it was what
-    asked. `by_prefer`: the header `Prefer` asked for it, alone or beside another way.
+    asked. `by_prefer`: the header `Prefer` asked for it, alone or beside another way. `idempotency_key` is what the
+    header of that name says, None without it.
     """
 
     wait_seconds: float
     rule: Rule | None
     by_prefer: bool
+    idempotency_key: str | None = None
 
 
 def read_ask(head: RequestHead, settings: Settings, rules: Rules) -> Ask | None:
     """Return what is asked for, or None for an ordinary request, which is passed on untouched.
 
     Raises:
-        BadRequest: the marker has no known meaning or two of them, or `wait_for` beside it is no number of seconds.
+        BadRequest: the marker has no known meaning or two of them, `wait_for` beside it is no number of seconds, or
+            the `Idempotency-Key` beside it cannot be understood.
     """
     if head.method in NEVER_ASKED:
         return None
@@ -55,6 +59,22 @@ def read_ask(head: RequestHead, settings: Settings, rules: Rules) -> Ask | None:
         wait_seconds=min(_wait_seconds(head, preferences, rule, settings), settings.max_wait_seconds),
         rule=rule,
         by_prefer=preferences.respond_async,
+        idempotency_key=read_key(head),
+    )
+
+
+def read_batch_ask(head: RequestHead, settings: Settings) -> Ask:
+    """Return how a batch is asked for. It needs no marker, and no rule holds for it.
+
+    Raises:
+        BadRequest: as `read_ask`.
+    """
+    preferences = prefer.parse(head.header_values(b"prefer"))
+    return Ask(
+        wait_seconds=min(_wait_seconds(head, preferences, None, settings), settings.max_wait_seconds),
+        rule=None,
+        by_prefer=preferences.respond_async,
+        idempotency_key=read_key(head),
     )
 
 
@@ -66,6 +86,11 @@ def read_wait(head: RequestHead, settings: Settings, default: float) -> float:
     """
     asked = _wait_for(head.query)
     return min(default if asked is None else asked, settings.max_wait_seconds)
+
+
+def says_wait(head: RequestHead) -> bool:
+    """Tell whether the client itself says how long to wait."""
+    return _wait_for(head.query) is not None
 
 
 def _marker(raw_query: bytes, param: str) -> bool | None:

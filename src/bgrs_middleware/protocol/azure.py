@@ -10,7 +10,9 @@ from typing import Any
 
 from ..models import Record, Status
 from .documents import to_json
+from .message import Reply, RequestHead
 from .operation_ends import failure_of, percent, rfc3339
+from .replies import json_reply, when_to_ask
 
 _STATUSES = {
     Status.QUEUED: "NotStarted",
@@ -18,6 +20,16 @@ _STATUSES = {
     Status.CANCELLING: "Running",
     Status.CANCELLED: "Canceled",
 }
+
+
+def azure_reply(record: Record, head: RequestHead, *, result_uri: str, now: float) -> Reply:
+    """Return the document, always with 200: pollers tell from it how an operation ended, not from the status.
+
+    Parameters:
+        result_uri: absolute URL of the result.
+        now: seconds since the epoch; for `Retry-After`, by which the pollers wait while it has not ended.
+    """
+    return json_reply(head, 200, azure_document(record, result_uri=result_uri), when_to_ask(record, now))
 
 
 def azure_document(record: Record, *, result_uri: str) -> bytes:

@@ -22,7 +22,9 @@ DOMAIN = "bgrs_middleware"
 """The domain of the reasons in an ErrorInfo."""
 
 MAX_RESPONSE_BYTES = 256 * 1024
-"""The largest body that an operation carries itself; of a larger one it tells the URL."""
+"""The largest body that an operation carries itself; of a larger one it tells the URL. So much for all of a page, too:
+to read and write JSON takes its time, which others wait for.
+"""
 
 _TYPE = "type.googleapis.com/"
 _STRUCT = f"{_TYPE}google.protobuf.Struct"
@@ -32,18 +34,26 @@ _ERROR_INFO = f"{_TYPE}google.rpc.ErrorInfo"
 _NOT_ENCODED = (b"", b"identity")
 
 
-def operation_document(record: Record, captured: Captured | None, *, name: str, result_uri: str) -> bytes:
+def operation_document(
+    record: Record,
+    captured: Captured | None,
+    *,
+    name: str,
+    result_uri: str,
+    batch_items: Sequence[Mapping[str, Any]] = (),
+) -> bytes:
     """Return the operation as JSON.
 
     Parameters:
         captured: its response. None: there is none, or it is not at hand; one that succeeded then tells `result_uri`.
         name: as `operation_name` gives it.
         result_uri: absolute URL of the result.
+        batch_items: of a batch, what `batch_item` returned for each of its items.
     """
     failure = failure_of(record)
     operation: dict[str, Any] = {
         "name": name,
-        "metadata": _struct(_metadata(record, failure)),
+        "metadata": _struct(_metadata(record, failure, batch_items)),
         "done": record.status.is_final,
     }
     if failure is not None:
@@ -101,7 +111,23 @@ def late_cancel_document(name: str) -> bytes:
     )
 
 
-def _metadata(record: Record, failure: Failure | None) -> dict[str, Any]:
+def batch_item(item: Record, *, name: str, result_uri: str) -> dict[str, Any]:
+    """Return what a batch's operation tells of one of its items: as of an item that was reported, and more.
+
+    Parameters:
+        name: of the item's own operation.
+        result_uri: absolute URL of the item's own result.
+    """
+    return {
+        "name": name,
+        "state": state_of(item.status, item.http_status),
+        "message": item.message,
+        "httpStatus": item.http_status,
+        "resultUri": result_uri,
+    }
+
+
+def _metadata(record: Record, failure: Failure | None, batch_items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "state": state_of(record.status, record.http_status),
         "stateMessage": (record.message or "") if failure is None else failure.message,
@@ -109,7 +135,7 @@ def _metadata(record: Record, failure: Failure | None) -> dict[str, Any]:
         "updateTime": rfc3339(record.updated_at),
         "progressPercent": percent(record),
         "type": record.type,
-        "individualProcessStatuses": [_item(item) for item in record.items],
+        "individualProcessStatuses": [*batch_items, *map(_item, record.items)],
     }
 
 

@@ -1,4 +1,4 @@
-"""Errors as answers: `application/problem+json` (RFC 9457), by the one table in `errors.py`.
+"""Errors as answers, by the one table in `errors.py`: `application/problem+json` (RFC 9457), or in Google's form.
 
 A refusal speaks for itself. A storage error is told in a sentence of ours, never in the driver's words, which may hold
 paths, statements or credentials; what is in no table is a fault of ours, and says nothing but that.
@@ -6,16 +6,19 @@ paths, statements or credentials; what is in no table is a fault of ours, and sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TypeVar
 
 from ..errors import (
     HTTP_STATUS,
+    BadRequest,
     BgrsError,
     BodyError,
     BodyNotFound,
     CommitInDoubt,
+    InvalidFilter,
     NotFound,
     Refusal,
     SchemaError,
@@ -26,6 +29,7 @@ from ..errors import (
 from ..models import Headers
 from .documents import to_json
 from .message import Reply
+from .operations import error_document
 
 T = TypeVar("T")
 
@@ -46,7 +50,7 @@ _OUR_FAULT = "Something went wrong on the server."
 _DEFAULT_RETRY_AFTER_SECONDS = {429: 5, 503: 10}
 
 # As RFC 9110 has them; Python before 3.13 has older names.
-_TITLES = {413: "Content Too Large", 416: "Range Not Satisfiable"}
+_TITLES = {413: "Content Too Large", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 
 
 def problem_reply(error: BgrsError, method: str = "GET") -> Reply:
@@ -63,9 +67,36 @@ def problem_reply(error: BgrsError, method: str = "GET") -> Reply:
     }
     if isinstance(error, Refusal) and error.rid is not None and not isinstance(error, NotFound):
         document["rid"] = error.rid
-    body = to_json(document)
+    return _reply(error, status, to_json(document), b"application/problem+json", method)
+
+
+def google_error_reply(error: BgrsError, method: str = "GET") -> Reply:
+    """Return the answer to the same error as clients of Google's operations read it (AIP-193, CONTRACT, section 5).
+
+    The reason is the name of the error's class, in capitals: `InvalidFilter` is INVALID_FILTER.
+    """
+    status = _by_class(error, HTTP_STATUS, 500)
+    known = isinstance(error, Refusal | StorageError)
+    reason = _INSIDE_A_NAME.sub("_", type(error).__name__).upper() if known else "INTERNAL"
+    body = error_document(status, _detail(error), reason=reason, metadata=_metadata(error))
+    return _reply(error, status, body, b"application/json", method)
+
+
+_INSIDE_A_NAME = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def _metadata(error: BgrsError) -> dict[str, str]:
+    metadata = {}
+    if isinstance(error, BadRequest) and error.field is not None:
+        metadata["field"] = error.field
+    if isinstance(error, InvalidFilter):
+        metadata["position"] = str(error.position)
+    return metadata
+
+
+def _reply(error: BgrsError, status: int, body: bytes, content_type: bytes, method: str) -> Reply:
     headers: Headers = (
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),

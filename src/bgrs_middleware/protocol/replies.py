@@ -20,8 +20,8 @@ from .fields import first_field, only_fields
 from .health import Health, health_document
 from .message import Reply, RequestHead
 from .query import first_value
+from .retry_after import SHORTEST_SECONDS, retry_after_seconds
 
-LONGEST_RETRY_SECONDS = 30
 HEALTH_RETRY_SECONDS = 10
 
 _NO_STORE = (b"cache-control", b"no-store")
@@ -46,13 +46,13 @@ def accepted(
         base_url: absolute URL of the application's root, percent-encoded, without a slash at the end.
     """
     url = _ascii(f"{base_url}{settings.path}/{rid}")
-    # A rid is hex and needs no escaping.
-    body = b'{%s: "%s"}' % (_as_key("request" if rule is None else rule.id_field), rid.encode("ascii"))
+    body = _accepted_body(rid, rule)
     headers: list[tuple[bytes, bytes]] = [
         *_json_headers(body),
         (b"location", url + b"/result"),
+        (b"operation-location", url + b"/operation"),
         (b"link", b'<%s>; rel="status", <%s/details>; rel="details"' % (url, url)),
-        _retry_after(retry_after_seconds),
+        retry_after_field(retry_after_seconds),
         (b"vary", b"Prefer"),
     ]
     if by_prefer:
@@ -60,23 +60,28 @@ def accepted(
     return Reply(status=202, headers=tuple(headers), body=body)
 
 
+def _accepted_body(rid: str, rule: Rule | None) -> bytes:
+    # A rid is hex and needs no escaping.
+    return b'{%s: "%s"}' % (_as_key("request" if rule is None else rule.id_field), rid.encode("ascii"))
+
+
 @lru_cache(maxsize=64)
 def _as_key(id_field: str) -> bytes:
     return to_json(id_field)
 
 
-def status_reply(record: Record, head: RequestHead) -> Reply:
-    """Return the status document, or 304 where the client has it already."""
+def status_reply(record: Record, head: RequestHead, now: float) -> Reply:
+    """Return the status document, or 304 where the client has it already; until it has ended, with `Retry-After`."""
     body = status_document(record)
     etag = etag_of(body)
     if has_already(head.header_values(b"if-none-match"), etag):
-        return Reply(status=304, headers=((b"etag", etag), _NO_STORE))
-    return _json_reply(head, 200, body, ((b"etag", etag),))
+        return Reply(status=304, headers=((b"etag", etag), _NO_STORE, *when_to_ask(record, now)))
+    return json_reply(head, 200, body, ((b"etag", etag), *when_to_ask(record, now)))
 
 
 def details_reply(details: Sequence[Detail], head: RequestHead) -> Reply:
     """Return the details list, oldest first as given."""
-    return _json_reply(head, 200, details_document(details))
+    return json_reply(head, 200, details_document(details))
 
 
 def read_after(head: RequestHead) -> int:
@@ -95,13 +100,19 @@ def read_after(head: RequestHead) -> int:
 
 def list_reply(records: Sequence[Record], next_page_token: str | None, head: RequestHead) -> Reply:
     """Return a page of the caller's requests."""
-    return _json_reply(head, 200, list_document(records, next_page_token))
+    return json_reply(head, 200, list_document(records, next_page_token))
 
 
-def not_ready(record: Record, head: RequestHead, retry_after_seconds: int) -> Reply:
-    """Return the 202 of a result that is not there yet: the status document, and when to ask again."""
-    more = (_retry_after(retry_after_seconds), _bgrs_status(record))
-    return _json_reply(head, 202, status_document(record), more)
+def not_ready(record: Record, head: RequestHead, now: float, rule: Rule | None = None) -> Reply:
+    """Return the 202 of a result that is not there yet, and when to ask again.
+
+    Parameters:
+        now: seconds since the epoch.
+        rule: the one whose results path was asked. The body is then that of its first 202, as natif.ai's clients read
+            the id from each; else it is the status document.
+    """
+    body = status_document(record) if rule is None else _accepted_body(record.rid, rule)
+    return json_reply(head, 202, body, (*when_to_ask(record, now), _bgrs_status(record)))
 
 
 def no_response(record: Record) -> Refusal:
@@ -138,25 +149,23 @@ _NO_RESPONSE: dict[Status, tuple[type[Refusal], str]] = {
 }
 
 
-def cancel_reply(record: Record, head: RequestHead) -> Reply:
+def cancel_reply(record: Record, head: RequestHead, now: float) -> Reply:
     """Return the status document after a cancel: 200 once the work has stopped, 202 while it still stops."""
-    body = status_document(record)
-    if record.status.is_final:
-        return _json_reply(head, 200, body, (_bgrs_status(record),))
-    return _json_reply(head, 202, body, (_retry_after(1), _bgrs_status(record)))
+    status = 200 if record.status.is_final else 202
+    return json_reply(head, status, status_document(record), (*when_to_ask(record, now), _bgrs_status(record)))
 
 
 def retry_reply(rid: str, head: RequestHead) -> Reply:
     """Return the 202 of a request that was queued again, under the same rid."""
-    return _json_reply(head, 202, to_json({"request": rid}), (_retry_after(1),))
+    return json_reply(head, 202, to_json({"request": rid}), (retry_after_field(SHORTEST_SECONDS),))
 
 
 def health_reply(health: Health, head: RequestHead) -> Reply:
     """Return the health document: 200, or 503 where nothing can be accepted or run."""
     body = to_json(health_document(health))
     if health.reasons:
-        return _json_reply(head, 503, body, (_retry_after(HEALTH_RETRY_SECONDS),))
-    return _json_reply(head, 200, body)
+        return json_reply(head, 503, body, (retry_after_field(HEALTH_RETRY_SECONDS),))
+    return json_reply(head, 200, body)
 
 
 def deleted() -> Reply:
@@ -164,21 +173,12 @@ def deleted() -> Reply:
     return Reply(status=204, headers=(_NO_STORE,))
 
 
-def retry_after_seconds(record: Record, now: float) -> int:
-    """Return after how many seconds it makes sense to ask again: 1 to 30.
+def json_reply(head: RequestHead, status: int, body: bytes, more: Headers = ()) -> Reply:
+    """Return a JSON document as a reply that nobody stores; to a HEAD without its body.
 
-    Where the progress is known, the time that is left if it goes on at this pace. Else 1 in the first ten seconds, then
-    a tenth of the time it has taken already.
+    Parameters:
+        more: further headers.
     """
-    elapsed = now - (record.queued_at if record.started_at is None else record.started_at)
-    if record.progress and record.started_at is not None:
-        seconds = elapsed * (100.0 - record.progress) / record.progress
-    else:
-        seconds = elapsed / 10.0
-    return round(min(max(seconds, 1.0), LONGEST_RETRY_SECONDS))
-
-
-def _json_reply(head: RequestHead, status: int, body: bytes, more: Headers = ()) -> Reply:
     return Reply(status=status, headers=_json_headers(body) + more, body=b"" if head.method == "HEAD" else body)
 
 
@@ -191,12 +191,31 @@ def _json_headers(body: bytes) -> Headers:
     )
 
 
-def _retry_after(seconds: int) -> tuple[bytes, bytes]:
+def when_to_ask(record: Record, now: float) -> Headers:
+    """Return the header `Retry-After` where a request has not ended, else none.
+
+    Parameters:
+        now: seconds since the epoch.
+    """
+    return () if record.status.is_final else (retry_after_field(retry_after_seconds(record, now)),)
+
+
+def retry_after_field(seconds: int) -> tuple[bytes, bytes]:
+    """Return the header `Retry-After`."""
     return b"retry-after", b"%d" % seconds
 
 
 def _bgrs_status(record: Record) -> tuple[bytes, bytes]:
     return b"bgrs-status", record.status.label.encode("ascii")
+
+
+def result_url(rid: str, *, base_url: str, settings: Settings) -> str:
+    """Return the absolute URL of a request's result, ASCII alone.
+
+    Parameters:
+        base_url: see `accepted`.
+    """
+    return _ascii(f"{base_url}{settings.path}/{rid}/result").decode("ascii")
 
 
 def _ascii(url: str) -> bytes:

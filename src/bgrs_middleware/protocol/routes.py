@@ -13,7 +13,7 @@ from ..errors import MethodNotAllowed, NotFound
 from ..hot import hot_dataclass
 from ..models import is_rid
 from ..settings import Rule, Settings
-from .operation_names import read_operation_path
+from .operation_names import OperationPath, read_operation_path
 from .rules import Rules
 
 
@@ -50,11 +50,6 @@ class Route:
     natif: Rule | None = None
     operations_parent: str | None = None
 
-    @property
-    def is_googles(self) -> bool:
-        """Whether it is one of the routes below `operations_path`, whose errors have Google's form."""
-        return self.operations_parent is not None
-
 
 _ALL_ROUTE = {"GET": Action.LIST, "POST": Action.BATCH}
 _GENERAL_ROUTES = {"health": {"GET": Action.HEALTH}, "openapi.json": {"GET": Action.OPENAPI}}
@@ -74,9 +69,33 @@ _OPERATION_ROUTES: dict[str, dict[str, Action]] = {
 }
 
 
-def is_about_health(concern: object) -> bool:
-    """Whether it is the route that is answered whoever asks, and whatever the store does."""
-    return isinstance(concern, Route) and concern.action is Action.HEALTH
+_FOR_ANYBODY = frozenset({Action.HEALTH, Action.OPENAPI})
+
+MAX_WAIT_BODY_BYTES = 64 * 1024
+"""Of the body of `:wait`, which holds a duration and perhaps the operation's name."""
+
+
+def is_for_anybody(route: Route) -> bool:
+    """Whether it is answered whoever asks, and whatever the store does."""
+    return route.action in _FOR_ANYBODY
+
+
+def max_body_bytes(route: Route, settings: Settings) -> int | None:
+    """Return the most that the body of a request to this route may have; None where nobody reads it."""
+    if route.action is Action.BATCH:
+        return settings.max_body_bytes
+    return MAX_WAIT_BODY_BYTES if route.action is Action.WAIT_OPERATION else None
+
+
+def is_googles_path(route_path: str, settings: Settings) -> bool:
+    """Whether errors below a path have Google's form: where nothing but operations can be, or where one has its name.
+
+    `operations_path` may be one that the application has, too; what is asked there in the background is no operation.
+    """
+    operations = settings.operations_path
+    if not route_path.startswith(f"{operations}/"):
+        return False
+    return _is_all_ours(settings) or _operation_path(route_path[len(operations) :], settings) is not None
 
 
 def find_route(method: str, route_path: str, settings: Settings, rules: Rules) -> Route | None:
@@ -91,7 +110,7 @@ def find_route(method: str, route_path: str, settings: Settings, rules: Rules) -
     """
     operations = settings.operations_path
     if route_path.startswith(operations):
-        route = _operation_route(method, route_path[len(operations) :])
+        route = _operation_route(method, route_path[len(operations) :], settings)
         if route is not None:
             return route
     ours = settings.path
@@ -106,9 +125,23 @@ def find_route(method: str, route_path: str, settings: Settings, rules: Rules) -
     return Route(action=Action.RESULT, rid=_well_formed(rid), natif=rule)
 
 
-def _operation_route(method: str, below: str) -> Route | None:
-    """None where no operation can have this path: `operations_path` may be one that the application has, too."""
+def _is_all_ours(settings: Settings) -> bool:
+    return settings.operations_path.startswith(f"{settings.path}/")
+
+
+def _operation_path(below: str, settings: Settings) -> OperationPath | None:
+    """None where no operation can have this path, or the application has the path, too, and the list may be its own.
+
+    `/v1/hospitals/7/operations` is hardly about ours. An id of 32 characters says more than such a word.
+    """
     path = read_operation_path(below)
+    if path is None or path.rid or _is_all_ours(settings) or not isinstance(settings.operations_parent, str):
+        return path
+    return path if path.parent == settings.operations_parent else None
+
+
+def _operation_route(method: str, below: str, settings: Settings) -> Route | None:
+    path = _operation_path(below, settings)
     if path is None:
         return None
     actions = _OPERATION_ROUTES.get(path.verb) if path.rid else _OPERATIONS_ROUTE

@@ -15,7 +15,7 @@ from ..orders import Cancel, Delete, Retry
 from ..pending import Pending
 from ..progress import Run
 from ..protocol import replies
-from ..protocol.ask import read_wait
+from ..protocol.ask import read_wait, says_wait
 from ..protocol.message import Reply, RequestHead
 from ..protocol.pages import dump_token, read_page
 from ..protocol.result import result_reply
@@ -23,7 +23,9 @@ from ..protocol.routes import Action, Route
 from ..reader import Reader
 from ..settings import Settings
 from ..waiting import Waiter, Waiting
+from . import views
 from .callers import Caller, check_manageable, check_readable
+from .polling import Polling
 from .runs import Runs
 
 MAX_DETAILS = 1_000
@@ -34,6 +36,7 @@ class Answers:
 
     Parameters:
         settings: `access`, `max_wait_seconds`.
+        polling: refuses who asks far too fast.
         page_secret: signs page tokens.
         drop_body: removes a stored body, some time soon.
     """
@@ -46,6 +49,7 @@ class Answers:
         reader: Reader,
         waiting: Waiting,
         runs: Runs,
+        polling: Polling,
         page_secret: bytes,
         drop_body: Callable[[str], object],
     ) -> None:
@@ -54,6 +58,7 @@ class Answers:
         self._reader = reader
         self._waiting = waiting
         self._runs = runs
+        self._polling = polling
         self._page_secret = page_secret
         self._drop_body = drop_body
         self._stories: dict[Action, Callable[[Route, RequestHead, Caller], Coroutine[Pending[Any], None, Reply]]] = {
@@ -75,47 +80,73 @@ class Answers:
         """
         return self._stories[route.action](route, head, caller)
 
-    async def wait_until_final(self, rid: str, waiter: Waiter) -> Record | None:
-        """Wait until a request has ended or the waiter's time is up; returns what is known then."""
-        record = await self._record(rid)
-        while record is not None and not record.status.is_final and await waiter.change(record):
-            record = await self._record(rid)
+    async def wait_until_final(self, rid: str, waiter: Waiter | None) -> Record | None:
+        """Wait until a request has ended or the waiter's time is up; returns what is known then, at once to nobody."""
+        record = await self.record(rid)
+        while waiter is not None and record is not None and not record.status.is_final and await waiter.change(record):
+            record = await self.record(rid)
         return record
 
-    async def captured_of(self, record: Record) -> Captured:
-        """The captured response of a request that has ended.
+    async def captured_of(self, record: Record, head: RequestHead) -> Captured:
+        """The captured response of a request that has ended; see `views.captured`."""
+        return await views.captured(record, self._reader, head, self._settings)
+
+    async def cancel(self, rid: str, caller: Caller) -> Record:
+        """Cancel a request where it can still be; returns it as it is then.
 
         Raises:
-            Refusal: there is none; it says why.
+            NotFound, NotAllowed: it is not this caller's to manage.
         """
-        captured = await self._reader.captured(record.rid) if record.status is Status.FINISHED else None
-        if captured is None:
-            raise replies.no_response(record)
-        return captured
+        check_manageable(await self.record(rid), caller, self._settings)
+        changed = await self._ledger.cancel(Cancel(rid=rid, now=time.time()))
+        for each in (rid, *(item.rid for item in changed.items)):
+            self._runs.cancel(each)
+        return check_manageable(await self.record(rid), caller, self._settings)
+
+    async def delete(self, rid: str, caller: Caller) -> bool:
+        """Remove a request and all that is kept of it, of a batch its items, too. False where it runs: then it stays.
+
+        Raises:
+            NotFound, NotAllowed: it is not this caller's to manage.
+        """
+        check_manageable(await self.record(rid), caller, self._settings)
+        changed = await self._ledger.delete(Delete(rid=rid, now=time.time()))
+        for name in changed.body_names:
+            self._drop_body(name)
+        return changed.done or changed.before is None
 
     async def _status(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
         wait_seconds = read_wait(head, self._settings, 0.0)
         if wait_seconds == 0.0 and self._runs.run_of(route.rid) is None:
-            return await self._reader.view(route.rid, partial(self._shown, caller, head))
-        return replies.status_reply(await self._record_after(wait_seconds, route, caller), head)
+            reply = await self._reader.view(route.rid, partial(self._shown, caller, head))
+            if reply is not None:
+                return reply
+        record = await self._record_after(wait_seconds, route, caller)
+        return replies.status_reply(await views.shown(record, self._reader), head, time.time())
 
     async def _record_after(self, wait_seconds: float, route: Route, caller: Caller) -> Record:
         """The record once its state has changed, at the latest after so many seconds."""
         waiter = self._waiting.waiter(route.rid, wait_seconds) if wait_seconds > 0 else None
         try:
-            record = check_readable(await self._record(route.rid), caller, self._settings)
+            record = check_readable(await self.record(route.rid), caller, self._settings)
             first = record.status
             while waiter is not None and record.status is first and not first.is_final:
                 if not await waiter.change(record):
                     break
-                record = check_readable(await self._record(route.rid), caller, self._settings)
+                record = check_readable(await self.record(route.rid), caller, self._settings)
+            self._polling.check(record, caller.identity, 0.0 if waiter is None else wait_seconds)
             return record
         finally:
             if waiter is not None:
                 waiter.close()
 
-    def _shown(self, caller: Caller, head: RequestHead, record: Record | None) -> Reply:
-        return replies.status_reply(check_readable(record, caller, self._settings), head)
+    def _shown(self, caller: Caller, head: RequestHead, record: Record | None) -> Reply | None:
+        """None where the record alone does not tell all."""
+        record = check_readable(record, caller, self._settings)
+        if record.is_batch:
+            return None
+        self._polling.check(record, caller.identity)
+        return replies.status_reply(record, head, time.time())
 
     async def _result(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
         default_seconds = 0.0
@@ -126,19 +157,23 @@ class Answers:
         wait_seconds = read_wait(head, self._settings, default_seconds)
         waiter = self._waiting.waiter(route.rid, wait_seconds) if wait_seconds > 0 else None
         try:
-            record = check_readable(await self._record(route.rid), caller, self._settings)
+            record = check_readable(await self.record(route.rid), caller, self._settings)
             if waiter is not None and not record.status.is_final:
                 record = check_readable(await self.wait_until_final(route.rid, waiter), caller, self._settings)
         finally:
             if waiter is not None:
                 waiter.close()
         if record.status.is_final:
-            return result_reply(record, await self.captured_of(record), head)
-        return replies.not_ready(record, head, replies.retry_after_seconds(record, time.time()))
+            return result_reply(record, await self.captured_of(record, head), head)
+        if route.natif is None or says_wait(head):
+            # The loops that natif.ai's clients have take every status but 202 for the end.
+            self._polling.check(record, caller.identity, 0.0 if waiter is None else wait_seconds)
+        return replies.not_ready(await views.shown(record, self._reader), head, time.time(), route.natif)
 
     async def _details(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
         after_id = replies.read_after(head)
-        check_manageable(await self._record(route.rid), caller, self._settings)
+        record = check_manageable(await self.record(route.rid), caller, self._settings)
+        self._polling.check(record, caller.identity)
         for pending in self._runs.send_notes(route.rid):
             await pending
         details = await self._reader.query(lambda store: store.details(route.rid, after_id, MAX_DETAILS))
@@ -156,44 +191,35 @@ class Answers:
         if len(records) > page.page_size:
             records.pop()
             token = dump_token(self._page_secret, caller.identity, page.statuses, records[-1].id)
-        return replies.list_reply([self._as_known(record) for record in records], token, head)
+        return replies.list_reply([self.as_known(record) for record in records], token, head)
 
     async def _cancel(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
-        check_manageable(await self._record(route.rid), caller, self._settings)
-        await self._ledger.cancel(Cancel(rid=route.rid, now=time.time()))
-        self._runs.cancel(route.rid)
-        record = check_manageable(await self._record(route.rid), caller, self._settings)
+        record = await self.cancel(route.rid, caller)
         if record.status.is_final and record.status is not Status.CANCELLED:
             raise Conflict(f"It is {record.status.label} already and cannot be cancelled.", rid=route.rid)
-        return replies.cancel_reply(record, head)
+        return replies.cancel_reply(await views.shown(record, self._reader), head, time.time())
 
     async def _retry(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
-        record = check_manageable(await self._record(route.rid), caller, self._settings)
+        record = check_manageable(await self.record(route.rid), caller, self._settings)
         changed = await self._ledger.retry(Retry(rid=route.rid, now=time.time()))
         if not changed.done:
             raise _no_retry(changed.before or record)
         return replies.retry_reply(route.rid, head)
 
     async def _delete(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
-        check_manageable(await self._record(route.rid), caller, self._settings)
-        changed = await self._ledger.delete(Delete(rid=route.rid))
-        before = changed.before
-        if before is not None and not changed.done:
+        if not await self.delete(route.rid, caller):
             raise Conflict("It is running. Cancel it first, or wait until it has ended.", rid=route.rid)
-        if before is not None:
-            for name in (before.request_body_name, before.result_body_name):
-                if name is not None:
-                    self._drop_body(name)
         return replies.deleted()
 
-    def _as_known(self, record: Record) -> Record:
+    def as_known(self, record: Record) -> Record:
         """A record as read, with what this process knows better."""
         snapshot, ending = self._runs.snapshot(record.rid), self._runs.run_of(record.rid)
         if snapshot is not None and not record.status.is_final:
             return snapshot
         return record if ending is None else _with_progress(record, ending)
 
-    async def _record(self, rid: str) -> Record | None:
+    async def record(self, rid: str) -> Record | None:
+        """The record of a rid, with what this process knows better than the store, or None."""
         snapshot = self._runs.snapshot(rid)
         if snapshot is not None:
             return snapshot
@@ -210,7 +236,9 @@ def _with_progress(record: Record, run: Run) -> Record:
     return replace(record, progress=run.progress, message=run.message, items=run.items)
 
 
-def _no_retry(record: Record) -> Conflict | Gone:
+def _no_retry(record: Record) -> Conflict:
+    if record.is_batch:
+        return Conflict("It is a batch, which is not run itself. Retry those of its items that failed.", rid=record.rid)
     if record.status in (Status.FAILED, Status.LOST, Status.CANCELLED):
         return Conflict("Its request is no longer kept, so it cannot run again. Send it anew.", rid=record.rid)
     return Conflict(f"It is {record.status.label}; only failed, lost or cancelled requests run again.", rid=record.rid)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from ..errors import CommitInDoubt, StoreDataError, StoreUnavailable
 from ..ledger import Ledger
 from ..models import Record, Status
-from ..orders import Add, Added, Release
+from ..orders import Add, AddBatch, Added, Existing, Release
+from ..pending import Pending
 from ..reader import Reader
 from ..waiting import Waiting
 
@@ -26,17 +27,18 @@ ANY_LEASE = float("inf")
 GIVEN_BACK_NOTE = "handed back before it was started: the store's answer to the claim was lost"
 
 
-async def add_surely(order: Add, *, ledger: Ledger, reader: Reader, waiting: Waiting) -> Added:
-    """Record a request; where the commit is in doubt, look whether it was made, and record it again where it was not.
+async def add_surely(order: Add | AddBatch, *, ledger: Ledger, reader: Reader, waiting: Waiting) -> Added | Existing:
+    """Record a request or a batch; where the commit is in doubt, look whether it was made, else record it again.
 
-    No two records have one rid: a commit that is still on its way and ours cannot both be made.
+    No two records have one rid, nor one key: a commit that is still on its way and ours cannot both be made. Where the
+    order has a key, recording it again may find what the first commit made, under the order's own rid.
 
     Raises:
         CommitInDoubt: the store did not come back within `ACCEPT_SECONDS`.
         StorageError: nothing was recorded.
     """
     try:
-        return await ledger.add(order)
+        return await _sent(order, ledger)
     except CommitInDoubt as error:
         doubt = error
     deadline, pause_seconds = time.monotonic() + ACCEPT_SECONDS, FIRST_PAUSE_SECONDS
@@ -46,11 +48,15 @@ async def add_surely(order: Add, *, ledger: Ledger, reader: Reader, waiting: Wai
         try:
             if await reader.get(order.rid) is not None:
                 return Added.ADDED
-            return await ledger.add(order)
+            return await _sent(order, ledger)
         except (StoreUnavailable, StoreDataError):
             # A refused value is that of the rid: the first commit was made in between, and the next look finds it.
             continue
     raise doubt
+
+
+def _sent(order: Add | AddBatch, ledger: Ledger) -> Pending[Added | Existing]:
+    return ledger.add_batch(order) if isinstance(order, AddBatch) else ledger.add(order)
 
 
 class DoubtfulClaims:

@@ -25,7 +25,7 @@ def purge(
     statuses: frozenset[Status] = frozenset(Status),
     dry_run: bool = False,
 ) -> Counter[Status]:
-    """Remove records that have ended, with their details and bodies.
+    """Remove records that have ended, with their details and bodies. A batch takes its items along.
 
     Parameters:
         store, bodies: opened.
@@ -48,7 +48,7 @@ def purge(
     counts: Counter[Status] = Counter()
     for page in _pages(lambda after_id: store.ended(now - days * SECONDS_PER_DAY, after_id, PAGE_SIZE)):
         wanted = [record for record in page if is_wanted(record)]
-        counts.update(record.status for record in (wanted if dry_run else _remove(wanted, store, bodies)))
+        counts.update(_to_be_removed(wanted, store) if dry_run else _remove(wanted, store, bodies))
     return counts
 
 
@@ -59,14 +59,19 @@ def _pages(read: Callable[[int], Sequence[Record]]) -> Iterator[Sequence[Record]
         page = read(page[-1].id)
 
 
-def _remove(records: Sequence[Record], store: Store, bodies: Bodies) -> list[Record]:
-    """Rows first: files that are left when this process dies are found later, rows without files would be broken."""
+def _to_be_removed(records: Sequence[Record], store: Store) -> list[Status]:
+    whole = [store.with_items(record.rid) if record.is_batch else [record] for record in records]
+    return [record.status for together in whole for record in together]
+
+
+def _remove(records: Sequence[Record], store: Store, bodies: Bodies) -> list[Status]:
+    """Rows first: files that are left when this process dies are found later, rows without files would be broken.
+
+    Returns the states of what was removed.
+    """
     orders = [Delete(rid=record.rid, finished_at=record.finished_at) for record in records]
     with store.transaction() as transaction:
-        changes = transaction.delete(orders)
-    removed = [change.before for change in changes if change.done and change.before is not None]
-    for record in removed:
-        for name in (record.request_body_name, record.result_body_name):
-            if name is not None:
-                bodies.delete(name)
-    return removed
+        changes = [change for change in transaction.delete(orders) if change.done]
+    for name in [name for change in changes for name in change.body_names]:
+        bodies.delete(name)
+    return [record.status for change in changes for record in (change.before, *change.items) if record is not None]

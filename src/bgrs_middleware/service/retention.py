@@ -153,8 +153,8 @@ class Retention:
             return store.wipeable(now - self._settings.retry_seconds, PAGE_SIZE)
 
         for wiped in self._work_off(wipeable, lambda record: self._ledger.wipe_request(record.rid)):
-            for record in wiped:
-                self._drop(record.request_body_name)
+            for change in wiped:
+                self._drop(None if change.before is None else change.before.request_body_name)
             _log("%d background requests can no longer be retried", len(wiped))
             yield
 
@@ -164,21 +164,25 @@ class Retention:
             return self._ledger.delete(Delete(rid=record.rid, finished_at=record.finished_at))
 
         for removed in self._work_off(lambda store, now: store.outdated(now, PAGE_SIZE), remove):
-            for record in removed:
-                self._drop(record.request_body_name)
-                self._drop(record.result_body_name)
-            _log("%d background requests were removed after their time", len(removed))
+            for change in removed:
+                for name in change.body_names:
+                    self._drop(name)
+            count = sum(1 + len(change.items) for change in removed)
+            _log("%d background requests were removed after their time", count)
             yield
 
     def _work_off(
         self, read: Callable[[Store, float], Sequence[Record]], send: Callable[[Record], Pending[Changed]]
-    ) -> Iterator[Sequence[Record]]:
-        """Page after page: what was changed, as it was found. Ends with the last page, or where no change gets on."""
+    ) -> Iterator[Sequence[Changed]]:
+        """Page after page: what was changed. Ends with the last page, or where no change gets on."""
         while True:
             page = self._page(read, self._clock.now())
-            changed = _changed([send(record) for record in page])
-            yield changed
-            if len(page) < PAGE_SIZE or not changed:
+            gets_on = False
+            for part in _in_light_parts(page):
+                changed = _changed([send(record) for record in part])
+                gets_on = gets_on or bool(changed)
+                yield changed
+            if len(page) < PAGE_SIZE or not gets_on:
                 return
 
     def _page(self, read: Callable[[Store, float], Sequence[Record]], now: float) -> Sequence[Record]:
@@ -218,9 +222,24 @@ class Retention:
             self._drop_body(name)
 
 
-def _changed(sent: Sequence[Pending[Changed]]) -> list[Record]:
-    """Those of the records that were changed, as they were then. One that cannot be changed does not stop others."""
-    changed: list[Record] = []
+def _in_light_parts(page: Sequence[Record]) -> Iterator[list[Record]]:
+    """The records in parts, each of which is one commit: of about `PAGE_SIZE` rows, or one batch with all its items."""
+    part: list[Record] = []
+    rows = 0
+    for record in page:
+        weight = 1 + (record.batch_items or 0)
+        if part and rows + weight > PAGE_SIZE:
+            yield part
+            part, rows = [], 0
+        part.append(record)
+        rows += weight
+    if part or not page:
+        yield part
+
+
+def _changed(sent: Sequence[Pending[Changed]]) -> list[Changed]:
+    """Those that had their effect. One that cannot be changed does not stop others."""
+    changed: list[Changed] = []
     failure: StorageError | None = None
     for pending in sent:
         try:
@@ -228,7 +247,7 @@ def _changed(sent: Sequence[Pending[Changed]]) -> list[Record]:
         except StorageError as error:
             failure = error
         else:
-            changed += [outcome.before] if outcome.done and outcome.before is not None else []
+            changed += [outcome] if outcome.done else []
     if failure is not None:
         logger.warning("%s; the next sweep tries again", failure)
     return changed

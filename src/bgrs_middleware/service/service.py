@@ -28,9 +28,8 @@ from ..sealing import make_keyring
 from ..settings import Settings
 from ..stores import make_store
 from ..waiting import Waiting
-from .accept import Acceptance
-from .answers import Answers
 from .callers import Caller, caller_of
+from .desks import Desks, make_desks
 from .figures import HostFigures
 from .health import HealthDesk, examine, unopened
 from .heartbeat import Heartbeat
@@ -57,8 +56,7 @@ class Service:
         replayer: starts replays in the way of the door's gateway.
     """
 
-    acceptance: Acceptance
-    answers: Answers
+    desks: Desks
 
     def __init__(self, settings: Settings, rules: Rules, replayer: Replayer) -> None:
         self.settings = settings
@@ -132,23 +130,15 @@ class Service:
             keyring=self._keyring,
             drop_body=drop_body,
         )
-        self.answers = Answers(
+        self.desks = make_desks(
             settings=settings,
+            rules=self.rules,
             ledger=self._ledger,
             reader=self._reader,
             waiting=self._waiting,
             runs=self._runs,
-            page_secret=self._keyring.signing_key("page tokens"),
-            drop_body=drop_body,
-        )
-        self.acceptance = Acceptance(
-            settings=settings,
-            ledger=self._ledger,
-            reader=self._reader,
-            waiting=self._waiting,
             bodies=self._bodies,
             keyring=self._keyring,
-            answers=self.answers,
             drop_body=drop_body,
         )
         self._presence = Presence(os.path.join(settings.data_dir, "workers"), self._runs.worker)
@@ -245,6 +235,7 @@ class Service:
             self._runs.reporter.flush()
         except StorageError as error:
             logger.warning("The last progress could not be written: %s", error)
+        self.desks.batches.close()
         self._ledger.close()
         self._reader.close()
         self._janitor.close()

@@ -14,20 +14,22 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ..advice import Advice
-from ..models import Captured, Detail, ListQuery, Record, Status
+from ..models import Captured, Detail, ListQuery, OperationsPage, OperationsQuery, Record, Status
 from ..orders import (
     Add,
+    AddBatch,
     Added,
     Cancel,
     Changed,
     Claim,
     Claimed,
     Delete,
+    Existing,
     Expire,
     Finish,
     Note,
@@ -46,13 +48,38 @@ def boot_seconds() -> float:
 
 
 class Transaction(ABC):
-    """The writing verbs. Valid only inside the `with` block of `Store.transaction()`."""
+    """The writing verbs. Valid only inside the `with` block of `Store.transaction()`.
+
+    At the end of that block, before the commit, the store settles each batch whose items were changed in a way that
+    matters to it (`settling.py`): its progress, and whether it has ended or runs again.
+    """
+
+    settled: Collection[str] = ()
+    """The rids of the batches that were changed so. To be read after the block."""
+
+    def expect(self, rids: Sequence[str]) -> None:  # noqa: B027  # most stores need not know
+        """Be told, before any verb, of all requests that the verbs to come are about, where there are several verbs.
+
+        A store whose rows processes lock can then lock them all in one order, so that no two wait for each other.
+        """
 
     @abstractmethod
-    def add(self, orders: Sequence[Add]) -> Sequence[Added]:
+    def add(self, orders: Sequence[Add]) -> Sequence[Added | Existing]:
         """Insert new records as QUEUED with the next `id`s, unless a queue limit is reached.
 
         Limits count what is QUEUED at this moment, the orders before this one in the same call included.
+
+        An order with a key (`idempotency`) is inserted only if no record has it, nor one of its former keys, in one
+        step: of all who add the same key at the same time, in however many processes, one does. Who does not is told
+        of the record that has it, also where the queue is full. Orders without keys get `id`s in their order; where
+        some have one, a store may choose another order for the call.
+        """
+
+    @abstractmethod
+    def add_batch(self, orders: Sequence[AddBatch]) -> Sequence[Added | Existing]:
+        """Insert a batch as RUNNING, held by no worker, and its items as QUEUED, or nothing where a limit is reached.
+
+        Limits count as for `add`. Items of one batch are one where what a caller has in the queue is counted.
         """
 
     @abstractmethod
@@ -101,7 +128,7 @@ class Transaction(ABC):
     def cancel(self, orders: Sequence[Cancel]) -> Sequence[Changed]:
         """QUEUED → CANCELLED (the sealed request is kept for a retry), RUNNING → CANCELLING. `done` where it changed.
 
-        A QUEUED one also gets the detail "cancelled".
+        A QUEUED one also gets the detail "cancelled". Of a batch that has not ended, the same is done to each item.
         """
 
     @abstractmethod
@@ -116,7 +143,7 @@ class Transaction(ABC):
     def delete(self, orders: Sequence[Delete]) -> Sequence[Changed]:
         """Remove record and details of a request that is QUEUED or final. RUNNING and CANCELLING are left alone.
 
-        With `finished_at`, only while the record says that it ended at exactly that time.
+        With `finished_at`, only while the record says that it ended at exactly that time. Of a batch, the items' too.
         """
 
     @abstractmethod
@@ -140,7 +167,10 @@ class Transaction(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """How much there is to do: how many requests are QUEUED, since when the one that waits longest, how many run."""
+    """How much there is to do: how many requests are QUEUED, since when the one that waits longest, how many run.
+
+    A batch is none of them: its items are.
+    """
 
     queued: int
     oldest_queued_at: float | None
@@ -203,6 +233,13 @@ class Store(ABC):
         """The records of these rids; an unknown rid is missing from the answer. One query."""
 
     @abstractmethod
+    def with_items(self, rid: str) -> Sequence[Record]:
+        """The record of a rid, and after it, where it is a batch, its items by `id`; nothing where there is none.
+
+        All of one moment, by one query: what the batch says of itself fits what its items say.
+        """
+
+    @abstractmethod
     def captured(self, rids: Sequence[str]) -> Mapping[str, Captured]:
         """The captured responses of these rids, where there is one. One query."""
 
@@ -215,12 +252,20 @@ class Store(ABC):
         """One page of an owner's records, highest `id` first."""
 
     @abstractmethod
+    def operations(self, query: OperationsQuery) -> OperationsPage:
+        """One page of the operations of a caller, highest `id` first: those of this parent that meet the condition.
+
+        Looks at the newest `scan_limit` records of each owner below `before_id` and at no others, so a page takes no
+        longer the more records there are. Whoever follows `before_id` to the end has seen each record once.
+        """
+
+    @abstractmethod
     def count_queued(self) -> int:
         """How many requests are QUEUED."""
 
     @abstractmethod
     def backlog(self) -> Backlog:
-        """How much is QUEUED and since when, and how much is RUNNING or CANCELLING. Of one moment, by one query."""
+        """How much is QUEUED and since when, and how much a worker holds. Of one moment, by one query."""
 
     @abstractmethod
     def abandoned(self, lease_before: float, after_id: int, limit: int) -> Sequence[Record]:
@@ -232,11 +277,14 @@ class Store(ABC):
 
     @abstractmethod
     def outdated(self, now: float, limit: int) -> Sequence[Record]:
-        """Final records that ended more than their own `retention_days` before `now`, longest over their time first."""
+        """Final records that ended more than their own `retention_days` before `now`, longest over their time first.
+
+        No items of a batch that is still there: they go with it.
+        """
 
     @abstractmethod
     def ended(self, finished_before: float, after_id: int, limit: int) -> Sequence[Record]:
-        """Final records that ended before the given time, by `id`, above `after_id`.
+        """Final records that ended before the given time, by `id`, above `after_id`; no items, as for `outdated`.
 
         May look at every record: for a command that somebody gives, not for what a server does again and again.
         """

@@ -63,7 +63,7 @@ class Queue:
 
     Parameters:
         total: how many requests are queued.
-        by_owner: how many of them each owner has; who is missing has none.
+        by_owner: how many of them each owner has, all items of one batch being one; who is missing has none.
     """
 
     def __init__(self, total: int, by_owner: Mapping[str, int]) -> None:
@@ -71,8 +71,12 @@ class Queue:
         self._by_owner = dict(by_owner)
 
     def admit(self, order: Add) -> Added:
-        """Tell whether the order fits; count it if it does. The whole queue's limit is looked at first."""
-        if self._total >= order.max_queued:
+        """Tell whether the order fits; count it if it does. The whole queue's limit is looked at first.
+
+        With a batch come all its items, which are one for its owner.
+        """
+        items = 1 if order.batch_items is None else order.batch_items
+        if self._total + items > order.max_queued:
             return Added.QUEUE_FULL
         if order.owner is not None:
             owner = clean(order.owner)
@@ -80,7 +84,7 @@ class Queue:
             if owned >= order.max_queued_per_caller:
                 return Added.CALLER_QUEUE_FULL
             self._by_owner[owner] = owned + 1
-        self._total += 1
+        self._total += items
         return Added.ADDED
 
 
@@ -102,14 +106,15 @@ def batches(orders: Iterable[Order]) -> Iterator[list[Order]]:
 
 
 def new_fields(order: Add) -> Changes:
-    """The fields of a new record, all but its id."""
-    return {
+    """The fields of a new record, all but its id. A batch runs from the first, and nobody holds it."""
+    is_batch = order.batch_items is not None
+    fields: Changes = {
         "rid": order.rid,
         "owner": clean_optional(order.owner),
         "method": clean(order.method),
         "name": clean(order.name),
         "type": clean(order.type),
-        "status": Status.QUEUED if order.batch_items is None else Status.RUNNING,
+        "status": Status.RUNNING if is_batch else Status.QUEUED,
         "created_at": order.now,
         "queued_at": order.now,
         "updated_at": order.now,
@@ -121,9 +126,10 @@ def new_fields(order: Add) -> Changes:
         "operations_parent": clean(order.operations_parent),
         "parent": order.parent,
         "batch_items": order.batch_items,
-        "has_request": order.batch_items is None,
+        "has_request": not is_batch,
         "request_body_name": order.request_body_name,
     }
+    return fields | {"started_at": order.now, "progress": 0.0} if is_batch else fields
 
 
 def holds(record: Record, order: ByHolder) -> bool:

@@ -11,6 +11,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from ...errors import StorageError, StoreDataError, StoreUnavailable
 
 _SENTENCES = (
+    # First: who waits so is "blocked", in which "locked" would be found.
+    ("deadlock", "Two changes of the store waited for each other."),
     ("locked", "The store is locked by another program."),
     ("busy", "The store is locked by another program."),
     ("is full", "The disk that holds the store is full."),
@@ -23,7 +25,6 @@ _SENTENCES = (
     ("not a database", "The store's file is not a database."),
     ("no such table", "The store has no tables: they were removed, or it was never opened."),
     ("does not exist", "The store's database or tables do not exist."),
-    ("deadlock", "Two changes of the store waited for each other."),
     ("permission denied", "The store's user lacks a permission that it needs."),
     ("authentication", "The database refused the store's user or password."),
 )

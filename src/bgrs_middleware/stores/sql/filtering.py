@@ -34,6 +34,10 @@ from .schema import request
 
 _LIKE_ESCAPE = "|"
 
+_STATUS: ColumnElement[int] = request.c.status + literal_column("0")
+"""The status, in words that keep a database from its indexes of states: a page is read by another one, which bounds it,
+and most of all records may be in one state."""
+
 Clause = ColumnElement[bool]
 
 
@@ -97,9 +101,9 @@ def _state_in(states: frozenset[OperationState]) -> Clause:
     has_good, has_bad = OperationState.SUCCEEDED in states, OperationState.FAILED in states
     if has_good and has_bad:
         statuses.append(Status.FINISHED)
-    clauses: list[Clause] = [request.c.status.in_([_number(status) for status in statuses])] if statuses else []
+    clauses: list[Clause] = [_STATUS.in_([_number(status) for status in statuses])] if statuses else []
     if has_good != has_bad:
-        clauses.append(and_(request.c.status == _number(Status.FINISHED), good if has_good else not_(good)))
+        clauses.append(and_(_STATUS.in_([_number(Status.FINISHED)]), good if has_good else not_(good)))
     return or_(false(), *clauses)
 
 

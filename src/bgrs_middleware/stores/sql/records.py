@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from ...errors import StoreDataError
 from ...models import Record
 from .rows import record_of
-from .statements import Values
+from .statement import Values
 
 logger = logging.getLogger("bgrs_middleware.store")
 
@@ -43,12 +43,13 @@ class RecordReader:
         wanted = limit
         while True:
             rows = fetch(wanted)
-            found = [(record, row) for row in rows if (record := self._readable(row)) is not None]
+            found = [(record, row) for row in rows if (record := self.readable(row)) is not None]
             if len(found) >= limit or len(rows) < wanted:
                 return found
             wanted += limit - len(found)
 
-    def _readable(self, row: Values) -> Record | None:
+    def readable(self, row: Values) -> Record | None:
+        """The same; None where it cannot be read."""
         try:
             return self.one(row)
         except StoreDataError as error:

@@ -104,7 +104,7 @@ def record_of(row: Sequence[Any]) -> Record:
         row[26],
         row[27],
         row[28],
-        # None where a process of an older version inserted it.
+        # None where an older version inserted it.
         row[29] or DEFAULT_OPERATIONS_PARENT,
         row[30],
     )

@@ -40,7 +40,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateColumn, CreateIndex
 
 from ...errors import SchemaError
-from ...models import DEFAULT_OPERATIONS_PARENT, Status, new_rid
+from ...models import Status, new_rid
 from .. import rules
 
 ADVISORY_LOCK = 0x62677273  # "bgrs": held while the tables are made, so that two processes do not make them at once.
@@ -131,7 +131,7 @@ ENDED_INDEXES = (
 """MariaDB has no indexes of computed values: there, each look at what is outdated goes through all that has ended."""
 
 _is_item = request.c.parent.is_not(None)
-_has_key = request.c.idempotency_key.is_not(None)
+has_key = request.c.idempotency_key.is_not(None)
 
 # An accept pays for these only where it is an item of a batch, or has a key.
 OPERATION_INDEXES = (
@@ -140,8 +140,8 @@ OPERATION_INDEXES = (
         "bgrs_request_idempotency",
         request.c.idempotency_key,
         unique=True,
-        sqlite_where=_has_key,
-        postgresql_where=_has_key,
+        sqlite_where=has_key,
+        postgresql_where=has_key,
     ),
 )
 
@@ -175,10 +175,9 @@ def _let_retention_work(connection: Connection) -> None:
 
 
 def _let_operations_work(connection: Connection) -> None:
+    # Rows without a parent stay so, which means the default: to write each would take longer the more there are.
     _add_columns(connection, request, "batch_items", "idempotency_key", "idempotency_fingerprint", "operations_parent")
     _create_indexes(connection, OPERATION_INDEXES)
-    nameless = request.c.operations_parent.is_(None)
-    connection.execute(update(request).where(nameless).values(operations_parent=DEFAULT_OPERATIONS_PARENT))
 
 
 def _create_indexes(connection: Connection, indexes: Sequence[Index]) -> None:

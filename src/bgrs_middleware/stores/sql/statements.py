@@ -1,15 +1,13 @@
-"""The SQL: written once in SQLAlchemy Core, compiled once per store, sent many times as text.
+"""The SQL: written once in SQLAlchemy Core, compiled once per store (`statement.py`), sent many times as text.
 
-Core chooses the words for each database; what it costs to compile or look up a statement for every call is saved by
-keeping the compiled text and the order of its parameters. A list of rids is filled up to the next power of two by
-repeating its last one, so that few texts serve all lengths.
+Core chooses the words for each database. What a batch needs beside it is in `batches.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, groupby
-from operator import itemgetter
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
@@ -24,6 +22,8 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    distinct,
+    exists,
     func,
     insert,
     literal_column,
@@ -35,19 +35,13 @@ from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.expression import ClauseElement
 
 from ...models import Status
+from .inserting import KEY, counts_inserted, has_one_writer, insertion, with_keys
 from .rows import CAPTURED_COLUMNS, DETAIL_COLUMNS, RECORD_COLUMNS
 from .schema import detail, ended, keep_until, kept, request
-
-MAX_IN = 512
-"""Rids in one statement: under the 999 parameters that an old SQLite takes."""
+from .statement import Parameters, Statement
 
 MAX_PARAMETERS = 999
 """Values in one INSERT: as many as an old SQLite takes."""
-
-_VALUES = " VALUES "
-
-Parameters = Mapping[str, Any]
-Values = tuple[Any, ...]
 
 
 def _number(status: Status) -> ColumnElement[int]:
@@ -61,48 +55,11 @@ _UNFINISHED = request.c.status < _number(Status.FINISHED)
 _QUEUED = and_(_UNFINISHED, request.c.status < _number(Status.RUNNING))
 _HELD = and_(_UNFINISHED, request.c.status >= _number(Status.RUNNING))
 _IN_QUEUE_ORDER = (request.c.status, request.c.id)
-
-
-class Statement:
-    """One compiled statement."""
-
-    __slots__ = ("_arrange", "sql")
-
-    def __init__(self, element: ClauseElement, dialect: Dialect, columns: Sequence[str] | None = None) -> None:
-        compiled: Any = element.compile(dialect=dialect, column_keys=columns)
-        names: list[str] = compiled.positiontup or []
-        self.sql: str = compiled.string
-        self._arrange = _arranger(names)
-
-    def run(self, connection: Connection, parameters: Parameters) -> None:
-        """Execute it once."""
-        connection.exec_driver_sql(self.sql, self._arrange(parameters))
-
-    def run_many(self, connection: Connection, rows: Sequence[Parameters]) -> None:
-        """Execute it once for each row, in order."""
-        if rows:
-            arrange = self._arrange
-            connection.exec_driver_sql(self.sql, [arrange(row) for row in rows])
-
-    def run_together(self, connection: Connection, rows: Sequence[Parameters]) -> None:
-        """Execute it once for all rows: for an INSERT of one row, whose places are repeated."""
-        start = self.sql.index(_VALUES) + len(_VALUES)
-        sql = self.sql + f", {self.sql[start:]}" * (len(rows) - 1)
-        connection.exec_driver_sql(sql, tuple(chain.from_iterable(map(self._arrange, rows))))
-
-    def fetch(self, connection: Connection, parameters: Parameters) -> Sequence[Values]:
-        """Execute it and return all rows."""
-        rows: Sequence[Any] = connection.exec_driver_sql(self.sql, self._arrange(parameters)).fetchall()
-        return rows
-
-
-def _arranger(names: list[str]) -> Callable[[Parameters], tuple[Any, ...]]:
-    if not names:
-        return lambda parameters: ()
-    if len(names) == 1:
-        only = names[0]
-        return lambda parameters: (parameters[only],)
-    return itemgetter(*names)
+ITEMS_FIRST = (request.c.batch_items.is_not(None), request.c.id.desc())
+"""The order in which locks are taken; see `batches.py`."""
+# A batch takes what belongs to it along.
+_batch = request.alias()
+_ALONE = ~exists().where(_batch.c.rid == request.c.parent)
 
 
 class Statements:
@@ -114,9 +71,11 @@ class Statements:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
+        self.has_one_writer = has_one_writer(dialect)
         self._compiled: dict[Any, Statement] = {}
 
-    def _once(self, key: Any, make: Callable[[], ClauseElement], columns: Sequence[str] | None = None) -> Statement:
+    def once(self, key: Any, make: Callable[[], ClauseElement], columns: Sequence[str] | None = None) -> Statement:
+        """The statement that `make` makes, compiled when it is asked for by this key for the first time."""
         statement = self._compiled.get(key)
         if statement is None:
             statement = self._compiled[key] = Statement(make(), self._dialect, columns)
@@ -124,33 +83,43 @@ class Statements:
 
     # Writing.
 
-    def insert_requests(self, connection: Connection, rows: Sequence[Parameters]) -> None:
+    def insert_requests(self, connection: Connection, rows: Sequence[Parameters]) -> bool:
         """Insert rows, in order, with as few statements as there can be: one for all in a row with the same columns.
 
         At each statement this thread lets go of the interpreter, and must wait for it while an event loop is busy; on
         SQLite each updates the table of highest ids, too. A row alone takes half as long again as one among 32.
+
+        Returns whether all are certainly in. One whose key another row has is not; see `inserting.py`.
         """
+        are_in = True
         for columns, group in groupby(rows, key=tuple):
-            statement = self._once(("insert", columns), lambda: insert(request).inline(), columns)
+            statement = self.once(("insert", columns), partial(insertion, columns, self._dialect), columns)
             size = MAX_PARAMETERS // len(columns)
             alike = list(group)
             for start in range(0, len(alike), size):
-                statement.run_together(connection, alike[start : start + size])
+                part = alike[start : start + size]
+                count = statement.run_together(connection, part)
+                if KEY in columns:
+                    are_in = are_in and counts_inserted(self._dialect) and count == len(part)
+        return are_in
+
+    def with_keys(self, count: int) -> Statement:
+        return self.once(("with keys", count), lambda: with_keys(count))
 
     def insert_detail(self) -> Statement:
-        return self._once("insert detail", lambda: insert(detail).inline(), ("rid", "at", "text"))
+        return self.once("insert detail", lambda: insert(detail).inline(), ("rid", "at", "text"))
 
     def update_request(self, columns: tuple[str, ...]) -> Statement:
         """Sets the columns of the request whose id is the parameter `row`."""
-        return self._once(
+        return self.once(
             ("update", columns), lambda: update(request).where(request.c.id == bindparam("row")).inline(), columns
         )
 
     def delete_request(self) -> Statement:
-        return self._once("delete", lambda: delete(request).where(request.c.id == bindparam("row")))
+        return self.once("delete", lambda: delete(request).where(request.c.id == bindparam("row")))
 
     def delete_details(self) -> Statement:
-        return self._once("delete details", lambda: delete(detail).where(detail.c.rid == bindparam("of")))
+        return self.once("delete details", lambda: delete(detail).where(detail.c.rid == bindparam("of")))
 
     def claimable(self) -> Statement:
         """The oldest queued requests, with what is sealed; those that another claims just now are passed over."""
@@ -159,7 +128,7 @@ class Statements:
             columns = select(*RECORD_COLUMNS, request.c.sealed_request)
             return _limited(columns.where(_QUEUED).order_by(*_IN_QUEUE_ORDER)).with_for_update(skip_locked=True)
 
-        return self._once("claimable", make)
+        return self.once("claimable", make)
 
     def expirable(self) -> Statement:
         """Queued requests from before `queued_before`."""
@@ -169,21 +138,21 @@ class Statements:
             rows = select(*RECORD_COLUMNS).where(_QUEUED, old).order_by(*_IN_QUEUE_ORDER)
             return _limited(rows).with_for_update(skip_locked=True)
 
-        return self._once("expirable", make)
+        return self.once("expirable", make)
 
     def held(self, count: int) -> Statement:
         """The records of `count` rids, locked until the transaction ends, in one order for all: no two can block."""
-        return self._once(
-            ("held", count), lambda: _with_rids(RECORD_COLUMNS, count).order_by(request.c.id).with_for_update()
+        return self.once(
+            ("held", count), lambda: _with_rids(RECORD_COLUMNS, count).order_by(*ITEMS_FIRST).with_for_update()
         )
 
     def present(self, count: int) -> Statement:
         """Which of `count` rids exist; they cannot be deleted until the transaction ends."""
-        return self._once(
+        return self.once(
             ("present", count),
             lambda: (
                 _with_rids((request.c.rid,), count)
-                .order_by(request.c.id)
+                .order_by(*ITEMS_FIRST)
                 .with_for_update(read=True, key_share=True, of=request)
             ),
         )
@@ -191,11 +160,11 @@ class Statements:
     # Reading.
 
     def records(self, count: int) -> Statement:
-        return self._once(("records", count), lambda: _with_rids(RECORD_COLUMNS, count))
+        return self.once(("records", count), lambda: _with_rids(RECORD_COLUMNS, count))
 
     def captured(self, count: int) -> Statement:
-        return self._once(
-            ("captured", count), lambda: _with_rids(CAPTURED_COLUMNS, count).where(request.c.http_status.is_not(None))
+        return self.once(
+            ("captured", count), lambda: _with_rids(CAPTURED_COLUMNS, count).where(request.c.result_length.is_not(None))
         )
 
     def details(self) -> Statement:
@@ -205,7 +174,7 @@ class Statements:
             )
             return _limited(rows.order_by(detail.c.id))
 
-        return self._once("details", make)
+        return self.once("details", make)
 
     def page(self) -> Statement:
         """An owner's records, newest first. Takes as many statuses as there are, `status_0` and so on."""
@@ -219,7 +188,7 @@ class Statements:
             )
             return _limited(rows.order_by(request.c.id.desc()))
 
-        return self._once("page", make)
+        return self.once("page", make)
 
     def abandoned(self) -> Statement:
         def make() -> ClauseElement:
@@ -230,36 +199,36 @@ class Statements:
             )
             return _limited(rows.order_by(request.c.id))
 
-        return self._once("abandoned", make)
+        return self.once("abandoned", make)
 
     def wipeable(self) -> Statement:
         return self._ended_before("wipeable", kept, request.c.finished_at)
 
     def outdated(self) -> Statement:
-        return self._ended_before("outdated", ended, keep_until)
+        return self._ended_before("outdated", and_(ended, _ALONE), keep_until)
 
     def _ended_before(self, name: str, state: ColumnElement[bool], time: ColumnElement[float]) -> Statement:
         def make() -> ClauseElement:
             rows = select(*RECORD_COLUMNS).where(state, time < bindparam("before", type_=Double))
             return _limited(rows.order_by(time, request.c.id))
 
-        return self._once(name, make)
+        return self.once(name, make)
 
     def ended(self) -> Statement:
         def make() -> ClauseElement:
             before = request.c.finished_at < bindparam("before", type_=Double)
-            rows = select(*RECORD_COLUMNS).where(ended, before, request.c.id > bindparam("after_id", type_=BigInteger))
-            return _limited(rows.order_by(request.c.id))
+            after = request.c.id > bindparam("after_id", type_=BigInteger)
+            return _limited(select(*RECORD_COLUMNS).where(ended, before, after, _ALONE).order_by(request.c.id))
 
-        return self._once("ended", make)
+        return self.once("ended", make)
 
     def count_queued(self) -> Statement:
-        return self._once("count queued", lambda: select(func.count()).select_from(request).where(_QUEUED))
+        return self.once("count queued", lambda: select(func.count()).select_from(request).where(_QUEUED))
 
     def backlog(self) -> Statement:
-        """Of each unfinished state: how many requests, and the earliest time at which one was queued."""
-        columns = (request.c.status, func.count(), func.min(request.c.queued_at))
-        return self._once("backlog", lambda: select(*columns).where(_UNFINISHED).group_by(request.c.status))
+        """Of each unfinished state: how many requests, batches not counted, and the earliest time one was queued at."""
+        columns = (request.c.status, func.count() - func.count(request.c.batch_items), func.min(request.c.queued_at))
+        return self.once("backlog", lambda: select(*columns).where(_UNFINISHED).group_by(request.c.status))
 
     def queue_ends(self) -> Statement:
         """The lowest id that is queued, and the highest id of all."""
@@ -270,21 +239,25 @@ class Statements:
             highest = select(func.max(request.c.id))
             return select(lowest.scalar_subquery(), highest.scalar_subquery())
 
-        return self._once("queue ends", make)
+        return self.once("queue ends", make)
 
     def count_by_owner(self, count: int) -> Statement:
-        """How many requests each of `count` owners has in the queue, whose lowest id is `lowest`."""
+        """How many requests each of `count` owners has in the queue, whose lowest id is `lowest`.
+
+        All items of one batch are one.
+        """
 
         def make() -> ClauseElement:
             owners = [bindparam(f"key_{index}", type_=Text) for index in range(count)]
-            rows = select(request.c.owner, func.count()).where(
+            as_one = func.count(distinct(func.coalesce(request.c.parent, request.c.rid)))
+            rows = select(request.c.owner, as_one).where(
                 request.c.owner.in_(owners),
                 request.c.id >= bindparam("lowest", type_=BigInteger),
                 request.c.status == _number(Status.QUEUED),
             )
             return rows.group_by(request.c.owner)
 
-        return self._once(("count by owner", count), make)
+        return self.once(("count by owner", count), make)
 
 
 def _with_rids(columns: Sequence[Any], count: int) -> Select[Any]:
@@ -295,13 +268,3 @@ def _with_rids(columns: Sequence[Any], count: int) -> Select[Any]:
 def _limited(rows: Select[Any]) -> Select[Any]:
     # Without an offset in words, SQLite's compiler adds one as a parameter that nobody passes.
     return rows.limit(bindparam("limit", type_=Integer)).offset(literal_column("0"))
-
-
-def keyed(keys: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The parameters `key_0` and so on for these keys, in as many parts as are needed, each a power of two long."""
-    distinct = list(dict.fromkeys(keys))
-    for start in range(0, len(distinct), MAX_IN):
-        part = distinct[start : start + MAX_IN]
-        size = 1 << (len(part) - 1).bit_length()
-        part += [part[-1]] * (size - len(part))
-        yield {f"key_{index}": key for index, key in enumerate(part)}

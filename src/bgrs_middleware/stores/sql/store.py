@@ -16,17 +16,20 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine
 
 from ...advice import Advice
-from ...models import Captured, Detail, ListQuery, Record, Status
+from ...models import Captured, Detail, ListQuery, OperationsPage, OperationsQuery, Record, Status
 from ..base import Backlog, Store, Transaction
 from ..rules import MAX_ID
 from ..text import clean
+from .batches import BatchReader
 from .checks import advice_of
 from .clock import LeaseClock
 from .connections import Links, Target, parse
+from .operations import OperationPages
 from .records import RecordReader
 from .rows import captured_of, detail_of
 from .schema import UPGRADES, Step, identity_of, upgrade
-from .statements import Statement, Statements, Values, keyed
+from .statement import Statement, Values, keyed
+from .statements import Statements
 from .transaction import SqlTransaction
 
 ANY_STATUS = frozenset(Status)
@@ -53,8 +56,11 @@ class SqlStore(Store):
         self._target = Target(url=url, engine=engine, busy_seconds=busy_seconds)
         self._upgrades = upgrades
         self._clock = LeaseClock(super().lease_now)
-        self._statements = Statements(self._target.positional_dialect())
+        dialect = self._target.positional_dialect()
+        self._statements = Statements(dialect)
         self._records = RecordReader()
+        self._batches = BatchReader(self._statements, self._records)
+        self._operations = OperationPages(dialect, self._records)
         # A parent's connections stay in here in its child, untouched: closing them there would end them in both.
         self._links_of: dict[int, Links] = {}
 
@@ -92,10 +98,15 @@ class SqlStore(Store):
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         with self._links().writing() as connection:
-            yield SqlTransaction(connection, self._statements, self._records)
+            transaction = SqlTransaction(connection, self._statements, self._records)
+            yield transaction
+            transaction.settle()
 
     def get(self, rids: Sequence[str]) -> Mapping[str, Record]:
         return {row[1]: self._records.one(row) for row in self._rows_of(rids, self._statements.records)}
+
+    def with_items(self, rid: str) -> Sequence[Record]:
+        return self._links().read(lambda connection: self._batches.with_items(connection, rid))
 
     def captured(self, rids: Sequence[str]) -> Mapping[str, Captured]:
         return {row[0]: captured_of(row) for row in self._rows_of(rids, self._statements.captured)}
@@ -118,6 +129,9 @@ class SqlStore(Store):
         wanted["of"] = clean(query.owner)
         wanted["before_id"] = MAX_ID if query.before_id is None else min(query.before_id, MAX_ID)
         return self._readable(self._statements.page(), wanted, query.limit)
+
+    def operations(self, query: OperationsQuery) -> OperationsPage:
+        return self._links().read(lambda connection: self._operations.page(connection, query))
 
     def count_queued(self) -> int:
         return int(self._fetch(self._statements.count_queued(), {})[0][0])

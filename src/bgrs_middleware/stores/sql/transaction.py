@@ -6,7 +6,7 @@ change the same columns, one for all details.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,12 +15,14 @@ from sqlalchemy import Connection
 from ...models import Record, Status
 from ...orders import (
     Add,
+    AddBatch,
     Added,
     Cancel,
     Changed,
     Claim,
     Claimed,
     Delete,
+    Existing,
     Expire,
     Finish,
     Note,
@@ -29,13 +31,16 @@ from ...orders import (
     Report,
     Retry,
 )
-from .. import rules
+from .. import repeats, rules, settling
 from ..base import Transaction
 from ..rules import Move, Order, Queue
 from ..text import clean
+from . import adding
+from .batches import BatchReader
 from .records import RecordReader
-from .rows import RECORD_COLUMNS, changed_columns, new_row
-from .statements import Parameters, Statement, Statements, Values, keyed
+from .rows import RECORD_COLUMNS, changed_columns
+from .statement import Parameters, Statement, Values, keyed
+from .statements import Statements
 
 PROBE = "probe"
 """Stands where a detail has its rid. No request has such a one."""
@@ -48,14 +53,27 @@ class SqlTransaction(Transaction):
         self._connection = connection
         self._statements = statements
         self._records = records
+        self._batches = BatchReader(statements, records)
+        self._touched = settling.Touched()
 
-    def add(self, orders: Sequence[Add]) -> Sequence[Added]:
+    def expect(self, rids: Sequence[str]) -> None:
+        if not self._statements.has_one_writer:
+            self._batches.lock(self._connection, rids)
+
+    def add(self, orders: Sequence[Add]) -> Sequence[Added | Existing]:
         if not orders:
             return []
-        queue = self._queue_for(orders)
-        outcomes = [queue.admit(order) for order in orders]
-        rows = [new_row(order) for order, outcome in zip(orders, outcomes, strict=True) if outcome is Added.ADDED]
-        self._statements.insert_requests(self._connection, rows)
+        keys = repeats.keys_of(orders)
+        existing = adding.existing(self._connection, self._statements, keys) if keys else None
+        outcomes = repeats.outcomes_of(orders, self._queue_for(orders).admit, existing)
+        new = [order for order, outcome in zip(orders, outcomes, strict=True) if outcome is Added.ADDED]
+        beaten = adding.insert(self._connection, self._statements, new)
+        return repeats.corrected(orders, outcomes, beaten) if beaten else outcomes
+
+    def add_batch(self, orders: Sequence[AddBatch]) -> Sequence[Added | Existing]:
+        outcomes = self.add([order.parent for order in orders])
+        new = [order for order, outcome in zip(orders, outcomes, strict=True) if outcome is Added.ADDED]
+        adding.insert(self._connection, self._statements, [item for order in new for item in order.items])
         return outcomes
 
     def _queue_for(self, orders: Sequence[Add]) -> Queue:
@@ -66,7 +84,7 @@ class SqlTransaction(Transaction):
         has not yet committed is not counted: there a limit may be passed by as much.
         """
         lowest, highest = self._statements.queue_ends().fetch(self._connection, {})[0]
-        most = len(orders) + (0 if lowest is None else highest - lowest + 1)
+        most = sum(order.batch_items or 1 for order in orders) + (0 if lowest is None else highest - lowest + 1)
         owned = [order for order in orders if order.owner is not None]
         total = 0
         if most > min(order.max_queued for order in orders):
@@ -119,7 +137,17 @@ class SqlTransaction(Transaction):
         return self._each(orders, rules.release)
 
     def cancel(self, orders: Sequence[Cancel]) -> Sequence[Changed]:
-        return self._each(orders, rules.cancel)
+        outcomes: list[Changed] = []
+        for batch in rules.batches(orders):
+            found = self._batches.held(self._connection, [order.rid for order in batch])
+            for order in batch:
+                record = found.get(order.rid)
+                moves = [] if record is None else settling.cancelled_with(record, _items(found, record), order)
+                self._write(moves)
+                found |= {moved.rid: replace(moved, **move.changes) for moved, move in moves}
+                items = tuple(moved for moved, _ in moves if moved.rid != order.rid)
+                outcomes.append(Changed(done=len(items) < len(moves), before=record, items=items))
+        return outcomes
 
     def retry(self, orders: Sequence[Retry]) -> Sequence[Changed]:
         return self._each(orders, rules.retry)
@@ -127,13 +155,24 @@ class SqlTransaction(Transaction):
     def delete(self, orders: Sequence[Delete]) -> Sequence[Changed]:
         outcomes: list[Changed] = []
         for batch in rules.batches(orders):
-            found = self._found([order.rid for order in batch])
-            changes = [_deletion(found.get(order.rid), order) for order in batch]
-            gone = [change.before for change in changes if change.done and change.before is not None]
+            found = self._batches.held(self._connection, [order.rid for order in batch])
+            changes = [self._deletion(found, order) for order in batch]
+            gone = [record for change in changes if change.done for record in (change.before, *change.items) if record]
             self._statements.delete_details().run_many(self._connection, [{"of": record.rid} for record in gone])
             self._statements.delete_request().run_many(self._connection, [{"row": record.id} for record in gone])
             outcomes += changes
         return outcomes
+
+    def _deletion(self, found: dict[str, Record], order: Delete) -> Changed:
+        """What an order removes of what was found; it is taken out there."""
+        record = found.get(order.rid)
+        items = [] if record is None else _items(found, record)
+        if record is None or not settling.may_delete(record, items, order):
+            return Changed(done=False, before=record)
+        for each in (record, *items):
+            del found[each.rid]
+        self._touched.removed(record, order)
+        return Changed(done=True, before=record, items=tuple(items))
 
     def expire(self, orders: Sequence[Expire]) -> Sequence[Sequence[Record]]:
         return [self._expire(order) for order in orders]
@@ -152,6 +191,15 @@ class SqlTransaction(Transaction):
         if orders:
             self._statements.insert_detail().run(self._connection, {"rid": PROBE, "at": orders[0], "text": ""})
             self._statements.delete_details().run(self._connection, {"of": PROBE})
+
+    def settle(self) -> None:
+        """Bring the batches up to date with their items; the last thing before the commit."""
+        touched = self._touched.take()
+        found = self._batches.batches(self._connection, list(touched))
+        moves = [(batch, settling.settle(batch, parts, touched[batch.rid])) for batch, parts in found]
+        settled = [(batch, move) for batch, move in moves if move is not None]
+        self._write(settled)
+        self.settled = [batch.rid for batch, _ in settled]
 
     def _each(self, orders: Sequence[Order], rule: Callable[[Record, Order], Move | None]) -> list[Changed]:
         outcomes: list[Changed] = []
@@ -179,6 +227,7 @@ class SqlTransaction(Transaction):
         moves = list(moves)
         rows: dict[Statement, list[dict[str, Any]]] = {}
         for record, move in moves:
+            self._touched.changed(record, move)
             columns = changed_columns(move)
             statement = self._statements.update_request(tuple(columns))
             columns["row"] = record.id
@@ -192,5 +241,6 @@ class SqlTransaction(Transaction):
         self._statements.insert_detail().run_many(self._connection, rows)
 
 
-def _deletion(record: Record | None, order: Delete) -> Changed:
-    return Changed(done=record is not None and rules.may_delete(record, order), before=record)
+def _items(found: Mapping[str, Record], batch: Record) -> list[Record]:
+    """Those of the records that are items of this one, by id."""
+    return [record for record in found.values() if record.parent == batch.rid] if batch.is_batch else []
