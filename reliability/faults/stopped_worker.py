@@ -121,11 +121,11 @@ def _sleep_once(stage: Stage, sleeper: Process, number: int) -> tuple[Process, _
 
 def _stop_outside_of_a_commit(stage: Stage, sleeper: Process) -> None:
     """Stop it at a moment at which it does not hold the right to write: with that nobody could, until it goes on."""
-    sleeper.send(signal.SIGSTOP)
+    sleeper.freeze()
     while not _others_can_write(stage):
         sleeper.send(signal.SIGCONT)
         time.sleep(LOOK_SECONDS)
-        sleeper.send(signal.SIGSTOP)
+        sleeper.freeze()
 
 
 def _others_can_write(stage: Stage) -> bool:
