@@ -100,16 +100,19 @@ def test_conditions_of_the_asking_request_do_not_cut_its_answer(door: Door) -> N
 def test_what_is_recorded_is_accepted_even_where_it_cannot_be_read_again(open_door, caplog) -> None:
     rule = Rule(path="/do/see:ruled", returns_operation=True)
     door = open_door(executor="worker", rules=(rule,))
+    key = [("Idempotency-Key", '"one"')]
     door.get("/items?bgrs=yes")
     door.service._reader.close()
     # Told that nothing was recorded, who asks would send it again.
-    waiting = door.get("/items?bgrs=yes&wait_for=20")
+    waiting = door.get("/items?bgrs=yes&wait_for=20", key)
     assert (waiting.status, waiting.body) == (202, f'{{"request": "{waiting.rid}"}}'.encode())
     operation = door.call("POST", "/do/see:ruled").json()
     assert operation["metadata"]["value"]["state"] == "PENDING"
     rids = [waiting.rid, operation["name"].rpartition("/")[2]]
     assert set(door.service._store.get(rids)) == set(rids)
     assert "could not be read again" in caplog.text
+    # A repeat with its key changes nothing, and may be sent again.
+    assert door.get("/items?bgrs=yes&wait_for=20", key).status == 503
 
 
 def test_a_failure_within_the_wait_is_told_at_once(door: Door) -> None:

@@ -132,6 +132,14 @@ def test_callers_do_not_see_each_others_keys_and_anonymous_ones_share_theirs(doo
     assert post(door, "/other?bgrs=yes", b"", ("Authorization", "Bearer c")).status == 202
 
 
+def test_an_anonymous_caller_with_other_cookies_gets_nothing_of_another_ones(door: Door) -> None:
+    first = post(door, "/do/see:started/me?bgrs=yes", b"", ("Cookie", "session=ann"))
+    door.ended(first.rid)
+    assert post(door, "/do/see:started/me?bgrs=yes", b"", ("Cookie", "session=ben")).status == 422
+    assert post(door, "/do/see:started/me?bgrs=yes", b"", ("Cookie", "session=ann")).rid == first.rid
+    assert door.stage.seen == ["started"]
+
+
 def test_a_caller_keeps_their_keys_when_the_secret_keys_are_rotated(open_door: Callable[..., Door]) -> None:
     old, new = "old-secret-old-secret", "new-secret-new-secret"
     alice = ("Authorization", "Bearer a")

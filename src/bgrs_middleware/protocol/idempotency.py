@@ -78,13 +78,15 @@ def idempotency_of(
         key: what `read_key` returned.
         head: the request as received: its method, path and query are part of what the key stands for.
         body_sha256: the digest of the body as received.
-        identity: the caller's, None for an anonymous one; all of these share one space of keys.
+        identity: the caller's, None for an anonymous one; all of these share one space of keys. Cookies may tell the
+            application who they are: with others, what is asked for is not the same.
         former: identities that the same caller had before.
     """
+    cookies = head.header_values(b"cookie") if identity is None else ()
     return Idempotency(
         key=_digest_of_key(key, identity),
         # With the key, which is hard to guess, so that nobody can try out what was asked.
-        fingerprint=_digest(key.encode(), head.method.encode(), head.raw_path, head.query, body_sha256),
+        fingerprint=_digest(key.encode(), head.method.encode(), head.raw_path, head.query, body_sha256, *cookies),
         former_keys=tuple(_digest_of_key(key, each) for each in former),
     )
 

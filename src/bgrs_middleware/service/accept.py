@@ -167,9 +167,11 @@ class Acceptance:
                 if record is not None:
                     retry_after = retry_after_seconds(record, time.time())
         except StorageError as error:
+            if rid != order.rid:
+                raise  # A repeat, which may be sent once more.
             # It is recorded. Who is told of a store that cannot be read would send it again.
             logger.warning("A request was recorded, and could not be read again: %s", error)
-        if returns_operation and isinstance(order, Add) and order.rid == rid:
+        if returns_operation and isinstance(order, Add) and rid == order.rid:
             return await self._operations.shown(_as_recorded(order), head)
         return accepted(
             rid,
@@ -197,7 +199,10 @@ def _check(added: Added | Existing, idempotency: Idempotency | None) -> str | No
     """The rid of the request that there is already, None where this one was recorded; raises where it was refused."""
     if isinstance(added, Existing):
         if idempotency is None or added.fingerprint != idempotency.fingerprint:
-            raise KeyReused("This Idempotency-Key was used for another request: for something else, take a new key.")
+            raise KeyReused(
+                "This Idempotency-Key was used for another request, or with other cookies: for something else, take a"
+                " new key."
+            )
         return added.rid
     if added is Added.QUEUE_FULL:
         raise QueueFull("The queue is full: too many background requests are waiting. Send this one again later.")

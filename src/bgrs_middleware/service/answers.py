@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..errors import Conflict, Gone
+from ..errors import Conflict
 from ..ledger import Ledger
 from ..models import Captured, ListQuery, Record, Status
 from ..orders import Cancel, Delete, Retry
