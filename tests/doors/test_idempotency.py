@@ -48,6 +48,15 @@ def test_a_repeat_that_waits_gets_the_response_itself_as_the_first_would_have(do
     assert door.stage.seen == ["started"]
 
 
+def test_a_repeat_may_wait_for_another_time_and_ask_in_another_way(door: Door) -> None:
+    first = post(door, "/do/see:started/me?bgrs=yes&wait_for=0&a=1")
+    again = post(door, "/do/see:started/me?a=1&wait_for=20&bgrs=1")
+    preferred = post(door, "/do/see:started/me?a=1", b"", ("Prefer", "respond-async, wait=20"))
+    assert (first.status, again.status, preferred.status) == (202, 200, 200)
+    assert again.header("bgrs-request") == preferred.header("bgrs-request") == first.rid
+    assert door.stage.seen == ["started"]
+
+
 def test_a_repeat_waits_for_what_still_runs(door: Door) -> None:
     target = "/do/gate:a/me?bgrs=yes&wait_for=20"
     first = door.start("POST", target, [KEY])

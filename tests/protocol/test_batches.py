@@ -105,6 +105,7 @@ def test_an_items_own_headers_replace_those_of_the_same_name() -> None:
         (b"x-a", b"5"),
         (b"idempotency-key", b'"k"'),
     )
+    assert one(head, headers={"X-A": []}).head.headers == ((b"x-b", b"2"),)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,9 @@ def test_the_rule_of_an_items_path_holds_for_it() -> None:
         (GET | {"headers": {"a b": "c"}}, "requests[1].headers:"),
         (GET | {"headers": {"a": "b\r\nc: d"}}, "requests[1].headers.a:"),
         (GET | {"headers": {"a": 1}}, "requests[1].headers.a:"),
+        (GET | {"headers": {"X-Forwarded-User": "admin"}}, "requests[1].headers:"),
+        (GET | {"headers": {"x_real_ip": "127.0.0.1"}}, "requests[1].headers:"),
+        (GET | {"headers": {"Host": "example.com"}}, "requests[1].headers:"),
         (GET | {"headers": {"a": ["b", None]}}, "requests[1].headers.a:"),
         (GET | {"body": "a", "body_base64": "YQ=="}, "requests[1]:"),
         (GET | {"body_base64": "Y"}, "requests[1].body_base64:"),

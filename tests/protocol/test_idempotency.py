@@ -305,7 +305,8 @@ def test_lines_that_say_the_same_are_one_key_and_lines_that_differ_are_none() ->
 def meaning(
     key: str = "k", identity: str | None = "alice", former: tuple[str, ...] = (), body: bytes = BODY, **head: Any
 ) -> Idempotency:
-    return idempotency_of(key, replace(HEAD, **head), body, identity=identity, former=former)
+    asked = replace(HEAD, **head)
+    return idempotency_of(key, asked, asked.query, body, identity=identity, former=former)
 
 
 def test_the_same_request_means_the_same_and_its_headers_are_no_part_of_it() -> None:

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from ..errors import BadRequest, Refusal
+from ..errors import BadRequest, NotAllowed, Refusal
 from ..models import Captured, Headers, Item, Record
 from ..settings import Rule, Settings
 from .documents import to_json
@@ -35,6 +35,16 @@ _SAFE_IN_A_PATH = "/:@!$&'()*+,;=~-._"
 _AS_SENT = _SAFE_IN_A_PATH + '%?[]{}|^`"<>'
 
 _JSON = (b"content-type", b"application/json")
+
+_SAID_BY_PROXIES = re.compile(
+    "host|via|(x-)?forwarded(-.*)?|(x-)?remote-.*|(x-)?real-ip|true-client-ip|(x-)?ssl-.*|x-client-cert.*"
+    "|x-original-.*|x-auth-request-.*|cf-.*|x-amzn-.*|x-envoy-.*"
+)
+"""Headers that an application believes because a proxy sets or removes them. None looks at those of an item."""
+
+MAX_MARKS = 500_000
+"""Each of these may begin a value of JSON, which takes many times its bytes in memory, and no thread runs meanwhile."""
+_MARKS = b",:[{"
 
 # About the batch's own body, its own connection, its own conditions, and how it asked. So is all that begins with
 # `content-`.
@@ -81,7 +91,23 @@ def read_batch(body: bytes, head: RequestHead, settings: Settings, rules: Rules)
     return items
 
 
+def check_sender(head: RequestHead) -> None:
+    """Refuse a batch that a page of another site sent unasked.
+
+    A browser asks the application before it sends such a page's JSON (CORS), and does not before it sends text. Its
+    items would then be whatever no page could send: with any method and header, and the user's cookies.
+
+    Raises:
+        NotAllowed: it comes from another site, and not as JSON.
+    """
+    content_type = (head.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+    if head.header(b"sec-fetch-site") == b"cross-site" and content_type != _JSON[1]:
+        raise NotAllowed("From another site, a batch must have the Content-Type application/json.")
+
+
 def _load(body: bytes) -> Any:
+    if sum(body.count(mark) for mark in _MARKS) > MAX_MARKS:
+        raise BadRequest(f"A batch has at most {MAX_MARKS:,} values; send bodies that are large as body_base64.")
     try:
         # With a function to call for each object, other threads get their turns while a large text is read.
         return json.loads(body.decode("utf-8"), object_hook=lambda found: found, parse_constant=_refuse)
@@ -119,7 +145,8 @@ def _read(found: Any, place: str, base: RequestHead, settings: Settings, rules: 
     body, is_json = _body(found, place)
     if is_json and all(name != b"content-type" for name, _ in headers):
         headers = (*headers, _JSON)
-    own = {name for name, _ in headers}
+    # A name with an empty list, too: so an item does without what it would inherit.
+    own = {name for name, _ in headers} | {name.lower().encode("ascii") for name in found.get("headers") or ()}
     head = replace(
         _aimed(base, found.get("path"), f"{place}.path"),
         method=method,
@@ -161,6 +188,8 @@ def _headers(found: Any, place: str) -> Headers:
     for name, value in found.items():
         if not _TOKEN.fullmatch(name):
             raise _bad(place, f"{json.dumps(name)} is no name of a header")
+        if _SAID_BY_PROXIES.fullmatch(name.lower().replace("_", "-")):
+            raise _bad(place, f"{json.dumps(name)} is the batch's own, for all of its items")
         for each in value if isinstance(value, list) else [value]:
             if not isinstance(each, str) or _NOT_IN_A_VALUE.search(each):
                 raise _bad(f"{place}.{name}", "takes a text without line breaks, or a list of such texts")

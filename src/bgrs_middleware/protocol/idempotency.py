@@ -70,13 +70,14 @@ def _items(value: bytes) -> list[str]:
 
 
 def idempotency_of(
-    key: str, head: RequestHead, body_sha256: bytes, *, identity: str | None, former: Sequence[str] = ()
+    key: str, head: RequestHead, query: bytes, body_sha256: bytes, *, identity: str | None, former: Sequence[str] = ()
 ) -> Idempotency:
     """Return what the key of a request means to the store.
 
     Parameters:
         key: what `read_key` returned.
-        head: the request as received: its method, path and query are part of what the key stands for.
+        head: the request as received: its method and path are part of what the key stands for.
+        query: the query that is replayed: who waits for another time, or asks in another way, asks for the same.
         body_sha256: the digest of the body as received.
         identity: the caller's, None for an anonymous one; all of these share one space of keys. Cookies may tell the
             application who they are: with others, what is asked for is not the same.
@@ -86,7 +87,7 @@ def idempotency_of(
     return Idempotency(
         key=_digest_of_key(key, identity),
         # With the key, which is hard to guess, so that nobody can try out what was asked.
-        fingerprint=_digest(key.encode(), head.method.encode(), head.raw_path, head.query, body_sha256, *cookies),
+        fingerprint=_digest(key.encode(), head.method.encode(), head.raw_path, query, body_sha256, *cookies),
         former_keys=tuple(_digest_of_key(key, each) for each in former),
     )
 

@@ -67,7 +67,12 @@ def replayed_head(head: RequestHead, settings: Settings, body_length: int) -> Re
     if not body_length:
         replaced.pop(b"content-length", None)
     headers += replaced.items()
-    return replace(head, query=query.without(head.query, (settings.param.encode(), WAIT_FOR)), headers=tuple(headers))
+    return replace(head, query=replayed_query(head, settings), headers=tuple(headers))
+
+
+def replayed_query(head: RequestHead, settings: Settings) -> bytes:
+    """Return the query without what asked for the background, and for how long to wait."""
+    return query.without(head.query, (settings.param.encode(), WAIT_FOR))
 
 
 def name_of(head: RequestHead) -> str:

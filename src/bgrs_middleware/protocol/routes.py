@@ -71,6 +71,9 @@ _OPERATION_ROUTES: dict[str, dict[str, Action]] = {
 
 _FOR_ANYBODY = frozenset({Action.HEALTH, Action.OPENAPI})
 
+MAX_BATCH_BODY_BYTES = 16 * 1024 * 1024
+"""Of a batch, which is read into memory, and there several times: as bytes, as text, as values, as sealed items."""
+
 MAX_WAIT_BODY_BYTES = 64 * 1024
 """Of the body of `:wait`, which holds a duration and perhaps the operation's name."""
 
@@ -83,7 +86,7 @@ def is_for_anybody(route: Route) -> bool:
 def max_body_bytes(route: Route, settings: Settings) -> int | None:
     """Return the most that the body of a request to this route may have; None where nobody reads it."""
     if route.action is Action.BATCH:
-        return settings.max_body_bytes
+        return min(settings.max_body_bytes, MAX_BATCH_BODY_BYTES)
     return MAX_WAIT_BODY_BYTES if route.action is Action.WAIT_OPERATION else None
 
 

@@ -15,6 +15,7 @@ from ..orders import Add, AddBatch, Added, Existing, Idempotency
 from ..protocol.ask import Ask
 from ..protocol.idempotency import idempotency_of
 from ..protocol.message import Reply, RequestHead
+from ..protocol.replayed import replayed_query
 from ..protocol.replies import accepted
 from ..protocol.result import answer_reply
 from ..protocol.retry_after import retry_after_seconds
@@ -111,7 +112,7 @@ class Acceptance:
             settings=self._settings,
             keyring=self._keyring,
             operations_parent=operations_parent,
-            idempotency=_idempotency(ask, head, caller, body_sha256),
+            idempotency=self._idempotency(ask, head, caller, body_sha256),
         )
         return await self.record(order, head, ask, () if body_name is None else (body_name,))
 
@@ -144,6 +145,17 @@ class Acceptance:
         finally:
             if waiter is not None:
                 waiter.close()
+
+    def _idempotency(
+        self, ask: Ask, head: RequestHead, caller: Caller, body_sha256: bytes | None
+    ) -> Idempotency | None:
+        if ask.idempotency_key is None:
+            return None
+        assert body_sha256 is not None, "the spool hashes what has a key"
+        query = replayed_query(head, self._settings)
+        return idempotency_of(
+            ask.idempotency_key, head, query, body_sha256, identity=caller.identity, former=caller.former
+        )
 
     def _drop(self, body_names: Sequence[str]) -> None:
         for name in body_names:
@@ -186,13 +198,6 @@ class Acceptance:
 def _as_recorded(order: Add) -> Record:
     """The record of an order as it was at first; its id is not known."""
     return Record(id=0, **new_fields(order))
-
-
-def _idempotency(ask: Ask, head: RequestHead, caller: Caller, body_sha256: bytes | None) -> Idempotency | None:
-    if ask.idempotency_key is None:
-        return None
-    assert body_sha256 is not None, "the spool hashes what has a key"
-    return idempotency_of(ask.idempotency_key, head, body_sha256, identity=caller.identity, former=caller.former)
 
 
 def _check(added: Added | Existing, idempotency: Idempotency | None) -> str | None:

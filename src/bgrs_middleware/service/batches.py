@@ -18,10 +18,10 @@ from ..models import new_rid
 from ..orders import Add, AddBatch, Idempotency
 from ..pending import Pending
 from ..protocol.ask import Ask, read_batch_ask
-from ..protocol.batches import BatchItem, read_batch
+from ..protocol.batches import BatchItem, check_sender, read_batch
 from ..protocol.idempotency import idempotency_of
 from ..protocol.message import Reply, RequestHead
-from ..protocol.replayed import name_of, type_of
+from ..protocol.replayed import name_of, replayed_query, type_of
 from ..protocol.rules import Rules
 from ..sealing import Keyring
 from ..settings import Settings
@@ -76,9 +76,11 @@ class Batches:
             operations_parent: what the names of its operation and of its items' operations begin with.
 
         Raises:
+            NotAllowed: a page of another site sent it.
             BadRequest: something of it cannot be understood; nothing was recorded.
             As `Acceptance.accept`.
         """
+        check_sender(head)
         ask = read_batch_ask(head, self._settings)
         self._bodies.check_room()
         pending: Pending[AddBatch] = Pending()
@@ -132,7 +134,7 @@ class Batches:
             max_queued_per_caller=settings.max_queued_per_caller,
             operations_parent=sent.operations_parent,
             batch_items=count,
-            idempotency=_idempotency(sent),
+            idempotency=_idempotency(sent, settings),
         )
 
     def _item(self, item: BatchItem, parent: Add) -> Add:
@@ -155,9 +157,10 @@ class Batches:
         )
 
 
-def _idempotency(sent: _Sent) -> Idempotency | None:
+def _idempotency(sent: _Sent, settings: Settings) -> Idempotency | None:
     key, caller = sent.ask.idempotency_key, sent.caller
     if key is None:
         return None
     digest = sha256(sent.body).digest()
-    return idempotency_of(key, sent.head, digest, identity=caller.identity, former=caller.former)
+    query = replayed_query(sent.head, settings)
+    return idempotency_of(key, sent.head, query, digest, identity=caller.identity, former=caller.former)

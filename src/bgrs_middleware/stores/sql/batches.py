@@ -76,7 +76,10 @@ class BatchReader:
     def _parts_of(self, connection: Connection, keys: Parameters) -> dict[str, Parts]:
         parts: dict[str, dict[tuple[Status, float | None], int]] = {}
         for parent, number, progress, count in self._parts(len(keys)).fetch(connection, keys):
-            parts.setdefault(parent, {})[_STATUS[number], progress] = count
+            status = _STATUS.get(number)
+            # An item whose state cannot be read counts as removed, and does not keep the others from being written.
+            if status is not None:
+                parts.setdefault(parent, {})[status, progress] = count
         return dict(parts)
 
     def _locked(self, count: int) -> Statement:
