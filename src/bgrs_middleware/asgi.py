@@ -22,11 +22,13 @@ from .lifespan import WORKER_KEY, run_lifespan
 from .models import new_rid
 from .pending import on_loop
 from .protocol.ask import Ask
+from .protocol.batches import BatchItem
 from .protocol.message import Reply, RequestHead
+from .protocol.replayed import replayed_head
 from .protocol.routes import Action, Route, is_for_anybody, max_body_bytes
 from .replay.asgi_replayer import AsgiReplayer
-from .replay.base import REPLAY_KEY
-from .replay.scope import head_from_scope
+from .replay.base import REPLAY_KEY, copied
+from .replay.scope import head_from_scope, scope_as
 from .service.callers import Caller, check_authorized
 from .service.service import Service
 from .setting_forms import checked_parent
@@ -37,6 +39,9 @@ Scope = Any
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+ASKED_PER_TURN = 8
+"""Of how many items of a batch `authorize` is asked before others have their turn on the event loop."""
 
 logger = logging.getLogger("bgrs_middleware.asgi")
 
@@ -171,14 +176,25 @@ class BgrsMiddleware:
     async def _accept_batch(
         self, scope: Scope, receive: Receive, head: RequestHead, route: Route, caller: Caller, service: Service
     ) -> Reply:
+        batches = service.desks.batches
+        # Copied before `authorize` can write into it: of each item it is asked as if of no other.
+        given = None if self.settings.authorize is None else copied(scope)
         await self._authorize(scope, caller)
         parent = await self._operations_parent(scope)
         body = await self._message(receive, head, route)
-        return await on_loop(
-            service.desks.batches.accept(
-                head=_as_entered(head, scope), body=body, caller=caller, operations_parent=parent
-            )
-        )
+        head = _as_entered(head, scope)
+        items: list[BatchItem] | None = None
+        if given is not None:
+            items = await on_loop(batches.read(head=head, body=body))
+            await self._authorize_items(items, given, caller)
+        return await on_loop(batches.accept(head=head, body=body, caller=caller, operations_parent=parent, items=items))
+
+    async def _authorize_items(self, items: list[BatchItem], given: Scope, caller: Caller) -> None:
+        for number, item in enumerate(items, 1):
+            head = replayed_head(item.head, self.settings, len(item.body))
+            await self._authorize(scope_as(given, head), caller, item.place)
+            if number % ASKED_PER_TURN == 0:
+                await asyncio.sleep(0)
 
     async def _message(self, receive: Receive, head: RequestHead, route: Route) -> bytes:
         """The body of a request to a route of ours that has one."""
@@ -190,9 +206,9 @@ class BgrsMiddleware:
         await _read_body(receive, body)
         return body.finish()
 
-    async def _authorize(self, scope: Scope, caller: Caller) -> None:
+    async def _authorize(self, scope: Scope, caller: Caller, place: str | None = None) -> None:
         if self.settings.authorize is not None:
-            check_authorized(await _settled(self.settings.authorize(scope)), caller)
+            check_authorized(await _settled(self.settings.authorize(scope)), caller, place)
 
     async def _operations_parent(self, scope: Scope) -> str:
         parent = self.settings.operations_parent

@@ -199,7 +199,8 @@ class Settings(_Checked):
             "always".
         identify: called with the scope or environ, returns who is calling; see the contract on identities. None: a
             keyed fingerprint of the `Authorization` header.
-        authorize: called with the scope or environ, tells whether the caller may ask for a background request.
+        authorize: called with the scope or environ, tells whether the caller may ask for a background request. Of a
+            batch also called for each item, with a copy that has the item's method, path, query and headers.
         access: who may read a result by its id: "link", whoever has it; "authenticated", any identity; "owner".
         secret_keys: for encryption and signatures, each 16 characters or more, the newest first. Empty: a key file that
             is generated in `data_dir`.

@@ -6,6 +6,7 @@ that look is all an ordinary request pays. Nothing starts in the constructor.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
@@ -14,14 +15,16 @@ from .bodies.base import BodyReader
 from .bodies.small import SmallBody
 from .bodies.spool import Spool, check_declared_length
 from .doorway import Doorway
-from .errors import BadRequest, BgrsError
+from .errors import BadRequest, BgrsError, SettingsError
 from .models import new_rid
 from .pending import in_thread
 from .protocol.ask import Ask
+from .protocol.batches import BatchItem
 from .protocol.message import Reply, RequestHead, StoredSlice
+from .protocol.replayed import replayed_head
 from .protocol.routes import Action, Route, is_for_anybody, max_body_bytes
-from .replay.base import REPLAY_KEY
-from .replay.environ import head_from_environ
+from .replay.base import REPLAY_KEY, copied
+from .replay.environ import environ_as, head_from_environ
 from .replay.wsgi_replayer import WsgiReplayer
 from .service.callers import Caller, check_authorized
 from .service.service import Service
@@ -100,7 +103,7 @@ class BgrsMiddleware:
             # Nobody else tells a WSGI application that its server stops.
             service.heed_signals(holds=True)
             identify = self.settings.identify
-            caller = service.caller(None if identify is None else identify(environ), head)
+            caller = service.caller(None if identify is None else _plain("identify", identify(environ)), head)
             if isinstance(concern, Ask):
                 reply = self._accept(environ, head, concern, caller, service)
             elif concern.action is Action.BATCH:
@@ -138,10 +141,22 @@ class BgrsMiddleware:
     def _accept_batch(
         self, environ: Environ, head: RequestHead, route: Route, caller: Caller, service: Service
     ) -> Reply:
+        batches = service.desks.batches
+        # Copied before `authorize` can write into it: of each item it is asked as if of no other.
+        given = None if self.settings.authorize is None else copied(environ)
         self._authorize(environ, caller)
         parent = self._operations_parent(environ)
         body = self._message(environ, head, route)
-        return in_thread(service.desks.batches.accept(head=head, body=body, caller=caller, operations_parent=parent))
+        items: list[BatchItem] | None = None
+        if given is not None:
+            items = in_thread(batches.read(head=head, body=body))
+            self._authorize_items(items, given, caller)
+        return in_thread(batches.accept(head=head, body=body, caller=caller, operations_parent=parent, items=items))
+
+    def _authorize_items(self, items: list[BatchItem], given: Environ, caller: Caller) -> None:
+        for item in items:
+            head = replayed_head(item.head, self.settings, len(item.body))
+            self._authorize(environ_as(given, head), caller, item.place)
 
     def _message(self, environ: Environ, head: RequestHead, route: Route) -> bytes:
         """The body of a request to a route of ours that has one."""
@@ -154,13 +169,13 @@ class BgrsMiddleware:
         _read_body(environ, declared, body)
         return body.finish()
 
-    def _authorize(self, environ: Environ, caller: Caller) -> None:
+    def _authorize(self, environ: Environ, caller: Caller, place: str | None = None) -> None:
         if self.settings.authorize is not None:
-            check_authorized(self.settings.authorize(environ), caller)
+            check_authorized(_plain("authorize", self.settings.authorize(environ)), caller, place)
 
     def _operations_parent(self, environ: Environ) -> str:
         parent = self.settings.operations_parent
-        return parent if isinstance(parent, str) else checked_parent(parent(environ))
+        return parent if isinstance(parent, str) else checked_parent(_plain("operations_parent", parent(environ)))
 
     def _send(self, reply: Reply, service: Service, start_response: StartResponse) -> Iterable[bytes]:
         if isinstance(reply.body, StoredSlice):
@@ -206,6 +221,15 @@ def _read_body(environ: Environ, declared: bytes | None, into: Spool | SmallBody
             raise BadRequest("The request's body is shorter than its Content-Length says.")
         into.write(piece)
         missing -= len(piece)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """What a callback of the user's returned; a coroutine, which nobody awaits here, would count as a yes."""
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise SettingsError(f"{name}: an async function is not usable under WSGI; it takes a plain one")
+    return value
 
 
 def _send_error(reply: Reply, start_response: StartResponse) -> Iterable[bytes]:

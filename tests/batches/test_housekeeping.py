@@ -163,7 +163,7 @@ def test_a_purge_counts_and_takes_a_batch_with_its_items(house: House, dry_run: 
 
 @pytest.fixture
 def door(tmp_path: Any) -> Iterator[Door]:
-    door = Door("wsgi", tmp_path / "data", concurrency=1, max_queued=3)
+    door = Door("wsgi", tmp_path / "data", concurrency=1, max_queued=5)
     yield door
     door.close()
 

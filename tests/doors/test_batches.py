@@ -75,7 +75,7 @@ def test_each_item_is_a_request_of_its_own_and_the_result_lists_them(door: Door)
 
 
 def test_the_operation_of_a_batch_lists_the_operations_of_its_items(door: Door) -> None:
-    rid = send(door, get("/do/ask"), get("/do/raise:oh")).rid
+    rid = send(door, get("/do/ask"), get("/do/raise:oh"), headers=ALICE).rid
     door.ended(rid)
     batch = operation(door, rid)
     assert batch["done"] is True
@@ -88,6 +88,8 @@ def test_the_operation_of_a_batch_lists_the_operations_of_its_items(door: Door) 
         assert (own["name"], own["metadata"]["value"]["state"]) == (item["name"], item["state"])
     assert [item["state"] for item in metadata["individualProcessStatuses"]] == ["SUCCEEDED", "FAILED"]
     assert [item["httpStatus"] for item in metadata["individualProcessStatuses"]] == [200, 500]
+    listed = {each["name"]: each for each in door.get(PARENT, ALICE).json()["operations"]}
+    assert listed[batch["name"]]["metadata"]["value"]["individualProcessStatuses"] == []
 
 
 def test_reported_items_and_items_of_a_batch_stand_in_the_same_lists(door: Door) -> None:
@@ -281,8 +283,24 @@ def test_what_cannot_be_understood_is_refused_whole(door: Door, body: bytes, pla
     assert door.get("/bgrs", ALICE).json()["requests"] == []
 
 
+def test_a_page_of_another_site_sends_no_batch_unasked(door: Door) -> None:
+    elsewhere = [("sec-fetch-site", "cross-site"), ("cookie", "session=ann")]
+    for text in ([], [("content-type", "text/plain")], [("content-type", "multipart/form-data; boundary=a")]):
+        assert send(door, get("/do/see:forged"), headers=[*elsewhere, *text]).status == 403
+    # For this the browser has asked the application.
+    asked = [*elsewhere, ("content-type", "application/json; charset=utf-8")]
+    assert door.ended(send(door, get("/do/see:asked"), headers=asked).rid)["status_name"] == "finished"
+    assert door.stage.seen == ["asked"]
+
+
+def test_a_batch_that_would_fill_the_memory_is_refused(door: Door) -> None:
+    assert door.call("POST", "/bgrs", (), b'{"requests": [' + b"[]," * 250_000 + b"[]]}").status == 400
+    large = door.call("POST", "/bgrs", [("content-length", str(17 * 2**20))], b"")
+    assert large.status == 413
+
+
 def test_a_batch_over_the_limits_is_refused_whole(open_door: Any) -> None:
-    door = open_door(max_batch_items=2, max_queued=2, concurrency=1)
+    door = open_door(max_batch_items=2, max_queued=4, concurrency=1)
     too_long = send(door, *[get("/do/ask")] * 3, headers=ALICE)
     assert (too_long.status, "2" in too_long.json()["detail"]) == (400, True)
     door.hold("first")
@@ -290,6 +308,8 @@ def test_a_batch_over_the_limits_is_refused_whole(open_door: Any) -> None:
     full = send(door, *[get("/do/ask")] * 2, headers=ALICE)
     assert (full.status, full.header("retry-after") is not None) == (503, True)
     assert len(door.get("/bgrs", ALICE).json()["requests"]) == 2
+    # Half of the queue is for requests that are sent by themselves.
+    assert door.get("/do/ask?bgrs=yes").status == 202
 
 
 def test_a_batch_counts_as_one_for_its_caller(open_door: Any) -> None:

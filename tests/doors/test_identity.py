@@ -142,6 +142,20 @@ def test_identify_and_authorize_may_be_coroutines_under_asgi(open_door, kind: Ki
         assert door.get("/items?bgrs=yes", user("ben")).status == 403
 
 
+@pytest.mark.parametrize("setting", ["identify", "authorize", "operations_parent"])
+def test_a_coroutine_is_no_answer_under_wsgi(open_door, kind: Kind, setting: str, caplog) -> None:
+    """It would count as a yes, without having been run."""
+
+    async def refuse(gateway):
+        return None
+
+    if kind == "wsgi":
+        door = open_door(**{setting: refuse})
+        assert door.get("/items?bgrs=yes").status == 500
+        assert f"{setting}: an async function is not usable under WSGI" in caplog.text
+        assert door.service._store.count_queued() == 0
+
+
 def test_authorize_refuses_before_anything_is_read_or_recorded(open_door) -> None:
     door = open_door(identify=by_header, authorize=lambda gateway: by_header(gateway) == "ann")
     assert door.get("/items?bgrs=yes", user("ann")).status == 202

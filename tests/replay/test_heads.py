@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrs_middleware.progress import Run
-from bgrs_middleware.replay.environ import environ_of, head_from_environ
+from bgrs_middleware.replay.environ import environ_as, environ_of, head_from_environ
 from bgrs_middleware.replay.scope import head_from_scope, scope_of
 from replay.helpers import RID, head_of
 
@@ -153,3 +153,23 @@ def test_a_raw_path_that_holds_the_query_is_cut() -> None:
         "headers": [],
     }
     assert head_from_scope(scope).raw_path == b"/a"
+
+
+def test_of_another_request_an_environ_says_nothing_of_the_one_that_came() -> None:
+    came = environ_with(
+        PATH_INFO="/bgrs",
+        HTTP_X_CAME="1",
+        CONTENT_TYPE="text/plain",
+        CONTENT_LENGTH="3",
+        RAW_URI="/bgrs",
+        DOCUMENT_URI="/bgrs",
+        SCRIPT_URL="/bgrs",
+        REMOTE_USER="ann",
+        **{"wsgi.input": io.BytesIO(b"abc")},
+    )
+    other = head_from_environ(environ_with(PATH_INFO="/caf\xe9/\xff", QUERY_STRING="a=b", HTTP_X_OTHER="1"))
+    given = environ_as(came, other)
+    assert given.pop("wsgi.input").read() == b""
+    assert given == environ_with(
+        PATH_INFO="/caf\xe9/\xff", QUERY_STRING="a=b", HTTP_X_OTHER="1", RAW_URI="/caf%E9/%FF?a=b", REMOTE_USER="ann"
+    )

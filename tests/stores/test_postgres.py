@@ -125,6 +125,34 @@ def test_the_locks_of_a_client_that_was_cut_off_are_freed(
     other.close()
 
 
+def test_what_a_lost_connection_holds_is_freed_by_the_next_one(half_open: tuple[SqlStore, SilentProxy]) -> None:
+    """Claims pass over what is locked: by a transaction whose client is gone, it would be for as long as that stays."""
+    store, proxy = half_open
+    [rid] = added(store)
+    with pytest.raises(CommitInDoubt), store.transaction() as transaction:
+        [[claimed]] = transaction.claim([a_claim()])
+        proxy.fall_silent()
+    with store.transaction() as transaction:
+        [[again]] = transaction.claim([a_claim()])
+    assert claimed.record.rid == again.record.rid == rid
+
+
+def test_who_has_the_process_of_a_lost_connection_now_keeps_it(own_server: PostgresServer) -> None:
+    """Behind a pool: the process is that of somebody whose transaction began after we had left."""
+    store = SqlStore(own_server.url(driver="postgresql"))
+    store.open()
+    link = store._links()._writer
+    link.leftover.lose()
+    others, link._connection = link.connection(), None
+    link._close_socket()
+    others.exec_driver_sql("SELECT 1")
+    [rid] = added(store)
+    assert others.exec_driver_sql("SELECT 2").scalar() == 2
+    assert record(store, rid).rid == rid
+    others.close()
+    store.close()
+
+
 def test_limits_that_the_user_has_set_stay(own_server: PostgresServer) -> None:
     store = SqlStore(own_server.url(driver="postgresql") + "&options=-clock_timeout%3D7000&keepalives_idle=3")
     with store._links().writing() as connection:

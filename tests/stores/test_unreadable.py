@@ -9,12 +9,12 @@ import pytest
 from bgrs_middleware.errors import StoreDataError, StoreUnavailable
 from bgrs_middleware.ledger import Ledger
 from bgrs_middleware.models import ListQuery, Record, Status
-from bgrs_middleware.orders import Cancel, Expire
+from bgrs_middleware.orders import Cancel, Delete, Expire, Note
 from bgrs_middleware.pending import Pending
 from bgrs_middleware.reader import Reader
 from bgrs_middleware.stores.base import Store
 from bgrs_middleware.stores.sql import SqlStore
-from stores.orders import LEASE_UNTIL, PLENTY, a_claim, a_finish, added, an_add, claimed
+from stores.orders import LEASE_UNTIL, PLENTY, a_batch, a_claim, a_finish, added, an_add, claimed
 
 HARM = {"rerun": "'sometimes'", "items": "'['", "status": "0"}
 
@@ -113,6 +113,46 @@ def test_others_that_are_read_or_written_together_with_it_do_not_hear_of_it(sql_
     assert new.wait().value == "added"
     ledger.close()
     reader.close()
+
+
+def test_an_item_of_a_batch_keeps_no_other_from_ending(sql_store: SqlStore) -> None:
+    order = a_batch(3)
+    with sql_store.transaction() as transaction:
+        transaction.add_batch([order])
+    harm(sql_store, order.items[1].rid, "status")
+    end_all(sql_store)
+    found = {each.rid: each.status for each in sql_store.with_items(order.rid)}
+    assert found == {order.rid: Status.FINISHED, **{item.rid: Status.FAILED for item in order.items[::2]}}
+
+
+@pytest.mark.parametrize("column", HARM)
+@pytest.mark.parametrize("starts", [False, True])
+def test_an_item_of_a_batch_does_not_keep_it_from_being_cancelled_and_deleted(
+    sql_store: SqlStore, starts: bool, column: str
+) -> None:
+    order, other = a_batch(3), a_batch(1)
+    with sql_store.transaction() as transaction:
+        transaction.add_batch([order, other])
+        transaction.note([Note(rid=item.rid, at=1.0, text="noted") for item in (*order.items, *other.items)])
+    if starts:
+        claimed(sql_store, limit=1)
+    harmed = order.items[1].rid
+    harm(sql_store, harmed, column)
+    with sql_store.transaction() as transaction:
+        [cancelled] = transaction.cancel([Cancel(rid=order.rid, now=2.0)])
+        assert (cancelled.done, rids_of(list(cancelled.items))) == (True, [item.rid for item in order.items[::2]])
+    if starts:
+        assert sql_store.get([order.rid])[order.rid].status is Status.CANCELLING
+        with sql_store.transaction() as transaction:
+            transaction.finish([a_finish(order.items[0].rid, status=Status.CANCELLED)])
+    assert sql_store.get([order.rid])[order.rid].status is Status.CANCELLED
+    assert order.rid in rids_of(list(sql_store.outdated(9e9, PLENTY)))
+    with sql_store.transaction() as transaction:
+        [deleted] = transaction.delete([Delete(rid=order.rid)])
+        assert (deleted.done, len(deleted.items)) == (True, 2)
+    assert sql_store.get([order.rid, *(item.rid for item in order.items)]) == {}
+    assert [len(sql_store.details(item.rid, 0, 9)) for item in (*order.items, *other.items)] == [0, 0, 0, 1]
+    assert len(sql_store.with_items(other.rid)) == 2
 
 
 def test_a_reader_whose_store_is_away_does_not_ask_for_each(sql_store: SqlStore) -> None:

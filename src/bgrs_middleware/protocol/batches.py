@@ -59,8 +59,12 @@ _NOT_INHERITED = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchItem:
-    """One request of a batch: its head as if it had been received, its body, and the rule that holds for it."""
+    """One request of a batch: its head as if it had been received, its body, and the rule that holds for it.
 
+    `place` is where the batch has it, such as `requests[3]`.
+    """
+
+    place: str
     head: RequestHead
     body: bytes
     rule: Rule | None
@@ -77,8 +81,8 @@ def read_batch(body: bytes, head: RequestHead, settings: Settings, rules: Rules)
     Raises:
         BadRequest: something of it cannot be understood; it says what, and where.
     """
-    # More than ever fit in the queue would be sent again and again.
-    requests = _requests_in(_load(body), min(settings.max_batch_items, settings.max_queued))
+    # More than ever fit would be sent again and again.
+    requests = _requests_in(_load(body), min(settings.max_batch_items, room_for_batches(settings)))
     inherited = tuple(
         (name, value) for name, value in head.headers if name not in _NOT_INHERITED and not name.startswith(b"content-")
     )
@@ -89,6 +93,15 @@ def read_batch(body: bytes, head: RequestHead, settings: Settings, rules: Rules)
         # Freed one by one: to free a million small objects at once would keep other threads waiting.
         requests[place] = None
     return items
+
+
+def room_for_batches(settings: Settings) -> int:
+    """Return how many may be queued when a batch comes, its own items included: half of the queue.
+
+    The items of a batch are one for `max_queued_per_caller`. So that a few batches of one caller keep nobody out, the
+    other half is for requests that are sent by themselves.
+    """
+    return (settings.max_queued + 1) // 2
 
 
 def check_sender(head: RequestHead) -> None:
@@ -154,7 +167,7 @@ def _read(found: Any, place: str, base: RequestHead, settings: Settings, rules: 
     )
     if _is_ours(head, settings, rules):
         raise _bad(f"{place}.path", "is a route of background requests; an item is a request to the application")
-    return BatchItem(head=head, body=body, rule=rules.match(method, head.route_path))
+    return BatchItem(place=place, head=head, body=body, rule=rules.match(method, head.route_path))
 
 
 def _method(found: Any, place: str) -> str:

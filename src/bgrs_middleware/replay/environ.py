@@ -16,7 +16,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from ..models import Headers
 from ..progress import Run
 from ..protocol.message import RequestHead
-from .base import REPLAY_KEY
+from .base import REPLAY_KEY, copied
 
 KEPT = frozenset(
     {
@@ -27,6 +27,14 @@ KEPT = frozenset(
 """The variables that are stored verbatim, beside all that begin with `SSL_`."""
 
 URI_VARIABLES = ("RAW_URI", "REQUEST_URI")
+
+# Where some servers tell the same again: of another request it would be wrong.
+_TOLD_TWICE = frozenset(
+    {
+        *("DOCUMENT_URI", "PATH_TRANSLATED", "REDIRECT_QUERY_STRING", "REDIRECT_URL", "SCRIPT_URI", "SCRIPT_URL"),
+        *("CONTENT_LENGTH", "CONTENT_TYPE", "UNENCODED_URL"),
+    }
+)
 
 _SAFE_IN_A_PATH = "/:@!$&'()*+,;=~-._"
 
@@ -91,12 +99,38 @@ def environ_of(head: RequestHead, run: Run, body_length: int, body: io.BufferedI
         "wsgi.run_once": False,
         REPLAY_KEY: run,
     }
-    for name in URI_VARIABLES:
-        if name in kept:
-            environ[name] = (head.raw_path + (b"?" + head.query if head.query else b"")).decode("latin-1")
+    environ |= {name: _uri(head) for name in URI_VARIABLES if name in kept}
     if body_length or any(name in (b"content-length", b"transfer-encoding") for name, _ in head.headers):
         environ["CONTENT_LENGTH"] = str(body_length)
     return environ
+
+
+def environ_as(environ: Mapping[str, Any], head: RequestHead) -> dict[str, Any]:
+    """A copy of an environ as if another request had come the same way; what stands in it beside the request stays.
+
+    Its `wsgi.input` is empty: the body is not offered.
+
+    Parameters:
+        head: the other request, below the same root.
+    """
+    beside = {
+        name: value
+        for name, value in copied(environ).items()
+        if name not in _TOLD_TWICE and not name.startswith("HTTP_")
+    }
+    script_name, path_info = _split_path(head, environ.get("SCRIPT_NAME"))
+    length = head.header(b"content-length")
+    return {
+        **beside,
+        **_variables_of(head.headers),
+        **({} if length is None else {"CONTENT_LENGTH": length.decode("latin-1")}),
+        **{name: _uri(head) for name in URI_VARIABLES if name in environ},
+        "REQUEST_METHOD": head.method,
+        "SCRIPT_NAME": script_name,
+        "PATH_INFO": path_info,
+        "QUERY_STRING": head.query.decode("latin-1"),
+        "wsgi.input": io.BytesIO(),
+    }
 
 
 def _headers_in(environ: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
@@ -137,6 +171,10 @@ def _addresses(head: RequestHead) -> dict[str, str]:
     if head.client is not None:
         addresses["REMOTE_ADDR"], addresses["REMOTE_PORT"] = head.client[0], str(head.client[1])
     return addresses
+
+
+def _uri(head: RequestHead) -> str:
+    return (head.raw_path + (b"?" + head.query if head.query else b"")).decode("latin-1")
 
 
 def _split_path(head: RequestHead, script_name: str | None) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ..progress import Run
 from ..protocol.message import RequestHead
-from .base import REPLAY_KEY
+from .base import REPLAY_KEY, copied
 
 ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.3"}
 """As uvicorn says. From 2.4 on frameworks would not listen for a disconnect and expect an OSError from `send`."""
@@ -66,3 +66,18 @@ def scope_of(head: RequestHead, run: Run, state: Mapping[str, Any] | None) -> di
     if state is not None:
         scope["state"] = dict(state)
     return scope
+
+
+def scope_as(scope: Mapping[str, Any], head: RequestHead) -> dict[str, Any]:
+    """A copy of a scope as if another request had come the same way; what stands in it beside the request stays.
+
+    Parameters:
+        head: the other request, below the same root.
+    """
+    return copied(scope) | {
+        "method": head.method,
+        "path": head.path,
+        "raw_path": head.raw_path,
+        "query_string": head.query,
+        "headers": [(name, value) for name, value in head.headers],
+    }

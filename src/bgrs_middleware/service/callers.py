@@ -78,8 +78,11 @@ def _identity_text(identified: Any) -> str | None:
     )
 
 
-def check_authorized(answer: Any, caller: Caller) -> None:
+def check_authorized(answer: Any, caller: Caller, place: str | None = None) -> None:
     """Refuse where the setting `authorize` returned something false.
+
+    Parameters:
+        place: of the request in a batch, such as `requests[3]`; None where it was sent by itself.
 
     Raises:
         NotAuthenticated: nobody knows who is asking.
@@ -87,9 +90,10 @@ def check_authorized(answer: Any, caller: Caller) -> None:
     """
     if answer:
         return
+    where = "" if place is None else f"{place}: "
     if caller.identity is None:
-        raise NotAuthenticated("Requests in the background need credentials here.")
-    raise NotAllowed("You may not run this request in the background.")
+        raise NotAuthenticated(f"{where}Requests in the background need credentials here.")
+    raise NotAllowed(f"{where}You may not run this request in the background.")
 
 
 def check_readable(record: Record | None, caller: Caller, settings: Settings) -> Record:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, String, bindparam, case, func, litera
 from sqlalchemy.sql.expression import ClauseElement
 
 from ...models import Record, Status
-from ..settling import Parts
+from ..settling import Parts, parts_of
 from .records import RecordReader
 from .rows import RECORD_COLUMNS
 from .schema import ended, request
@@ -50,13 +50,17 @@ class BatchReader:
     def held(self, connection: Connection, rids: Sequence[str]) -> dict[str, Record]:
         """Records of these rids and of the items of those which are batches, locked until the transaction ends.
 
+        An item that cannot be read is passed over.
+
         Raises:
-            StoreDataError: one of them cannot be read.
+            StoreDataError: the record of one of these rids cannot be read.
         """
+        asked = set(rids)
         rows: Sequence[Values] = [
             row for keys in keyed(rids) for row in self._with_items(len(keys), locked=True).fetch(connection, keys)
         ]
-        return {record.rid: record for record in map(self._records.one, reversed(rows))}
+        records = [self._records.one(row) if row[1] in asked else self._records.readable(row) for row in reversed(rows)]
+        return {record.rid: record for record in records if record is not None}
 
     def lock(self, connection: Connection, rids: Sequence[str]) -> None:
         """Lock all that `held` reads, until the transaction ends."""
@@ -70,8 +74,16 @@ class BatchReader:
             rows = self._statements.held(len(keys)).fetch(connection, keys)
             records = [record for row in rows if (record := self._records.readable(row)) is not None]
             parts = self._parts_of(connection, keys)
-            found += [(record, parts.get(record.rid, {})) for record in records if record.is_batch]
+            for record in records:
+                if record.status is Status.CANCELLING and record.is_batch:
+                    # One that cannot be read was not cancelled with the others, and will never end.
+                    found.append((record, self._readable_parts(connection, record)))
+                elif record.is_batch:
+                    found.append((record, parts.get(record.rid, {})))
         return found
+
+    def _readable_parts(self, connection: Connection, batch: Record) -> Parts:
+        return parts_of(record for record in self.with_items(connection, batch.rid) if record.rid != batch.rid)
 
     def _parts_of(self, connection: Connection, keys: Parameters) -> dict[str, Parts]:
         parts: dict[str, dict[tuple[Status, float | None], int]] = {}

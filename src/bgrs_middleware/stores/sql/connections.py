@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from ...errors import CommitInDoubt, SettingsError, StoreUnavailable
 from . import sqlite
 from .failures import is_in_doubt, is_lost, storage_error
+from .leftover import Leftover
 from .log import Log
 from .silence import PATIENT_SECONDS, POSTGRES_ARGUMENTS, POSTGRES_LIMITS, SILENT_SECONDS, Silence, SilenceWatch, Socket
 
@@ -113,6 +114,7 @@ class _Link:
     def __init__(self, connect: Callable[[_Link], Connection]) -> None:
         self.lock = threading.Lock()
         self.silence = Silence()
+        self.leftover = Leftover()
         self._connect = connect
         self._connection: Connection | None = None
 
@@ -138,6 +140,7 @@ class _Link:
             # It may want to roll back first, and wait for that.
             with suppress(SQLAlchemyError), self.silence.bounded(SILENT_SECONDS):
                 connection.close()
+            self.leftover.lose()
         self._close_socket()
 
     def _close_socket(self) -> None:
@@ -267,7 +270,7 @@ class Links:
                 # A reader holds no transaction open: each question sees what is committed, in one trip.
                 connection.execution_options(isolation_level="READ COMMITTED" if writer else "AUTOCOMMIT")
                 if writer and self._target.is_postgres:
-                    _set_up_postgres(connection)
+                    _set_up_postgres(connection, link.leftover)
             connection.detach()
             return connection
         except BaseException:
@@ -275,11 +278,12 @@ class Links:
             raise
 
 
-def _set_up_postgres(connection: Connection) -> None:
+def _set_up_postgres(connection: Connection, leftover: Leftover) -> None:
     """A commit that is answered is flushed, and none waits for ever, whatever the defaults; what is stricter stays."""
     if connection.exec_driver_sql("SHOW synchronous_commit").scalar() in ("off", "local"):
         connection.exec_driver_sql("SET synchronous_commit = on")
     connection.exec_driver_sql(POSTGRES_LIMITS)
+    leftover.replace(connection)
     connection.commit()
 
 

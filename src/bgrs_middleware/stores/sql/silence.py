@@ -43,9 +43,15 @@ POSTGRES_LIMITS = """
 SELECT set_config(wanted.name, wanted.value, false)
 FROM (VALUES ('lock_timeout', '10s'), ('idle_in_transaction_session_timeout', '30s')) AS wanted (name, value)
 WHERE current_setting(wanted.name) = '0'
+UNION ALL
+SELECT set_config(wanted.name, wanted.value, false)
+FROM (VALUES ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '3'))
+    AS wanted (name, value)
+WHERE current_setting(wanted.name)::integer > wanted.value::integer
 """
 """What the server sees to, where nobody set it otherwise: waiting for a lock ends in words, before the connection is
-cut for it; and the locks of a process that is frozen, or was cut off, in the middle of a transaction are freed."""
+cut for it; the locks of a process that is frozen, or was cut off, in the middle of a transaction are freed; and a host
+that is gone is noticed in seconds and not in hours. (By a socket of Unix's kind, all of these are 0.)"""
 
 logger = logging.getLogger("bgrs_middleware.store")
 

@@ -121,6 +121,19 @@ class Statements:
     def delete_details(self) -> Statement:
         return self.once("delete details", lambda: delete(detail).where(detail.c.rid == bindparam("of")))
 
+    def delete_details_below(self) -> Statement:
+        """Of the items of the batch whose rid is the parameter `of`."""
+
+        def make() -> ClauseElement:
+            items = select(request.c.rid).where(request.c.parent == bindparam("of"))
+            return delete(detail).where(detail.c.rid.in_(items))
+
+        return self.once("delete details below", make)
+
+    def delete_requests_below(self) -> Statement:
+        """The items of the batch whose rid is the parameter `of`."""
+        return self.once("delete below", lambda: delete(request).where(request.c.parent == bindparam("of")))
+
     def claimable(self) -> Statement:
         """The oldest queued requests, with what is sealed; those that another claims just now are passed over."""
 

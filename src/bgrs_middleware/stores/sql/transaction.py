@@ -160,6 +160,10 @@ class SqlTransaction(Transaction):
             gone = [record for change in changes if change.done for record in (change.before, *change.items) if record]
             self._statements.delete_details().run_many(self._connection, [{"of": record.rid} for record in gone])
             self._statements.delete_request().run_many(self._connection, [{"row": record.id} for record in gone])
+            # Items that cannot be read were not found.
+            rest = [{"of": record.rid} for record in gone if record.is_batch]
+            self._statements.delete_details_below().run_many(self._connection, rest)
+            self._statements.delete_requests_below().run_many(self._connection, rest)
             outcomes += changes
         return outcomes
 
