@@ -77,19 +77,6 @@ class Process:
         self.send(signal.SIGKILL)
         self.wait()
 
-    def freeze(self) -> None:
-        """Stop it with SIGSTOP, and return when none of its threads runs any more: a busy machine takes its time.
-
-        Raises:
-            StageError: it goes on.
-        """
-        self.send(signal.SIGSTOP)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not all(_stands_still(thread) for thread in Path(f"/proc/{self.pid}/task").iterdir()):
-            if time.monotonic() > deadline:
-                raise StageError(f"process {self.pid} does not stand still")
-            time.sleep(LOOK_SECONDS)
-
     def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Return its exit code when it has ended, or minus the number of the signal that ended it.
 
@@ -119,14 +106,6 @@ class Process:
         poll = select.poll()
         poll.register(self._handle, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
-
-
-def _stands_still(thread: Path) -> bool:
-    """Whether a thread of Linux, given by its folder, is stopped; one that has ended stands still, too."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        # The name before it, in parentheses, may have any character.
-        return (thread / "stat").read_text().rpartition(") ")[2][0] in "TtZX"
-    return True
 
 
 class _Nursery:

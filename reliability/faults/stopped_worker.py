@@ -7,7 +7,6 @@ second. It is never put to sleep in the middle of a commit: see docs/reliability
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 from ..card import Card, spread
 from ..client import Client
 from ..evidence import answer
+from ..frozen import freeze
 from ..sizes import Size, Sizes
 from ..stage import PATIENCE_SECONDS, Gateway, Nurseries, Process, Stage, under_both_gateways
 
@@ -29,8 +29,6 @@ SIZES = {
 
 LEASES = {"lease_seconds": "3", "heartbeat_seconds": "0.25", "sweep_seconds": "0.25"}
 LOOK_SECONDS = 0.01
-COMMIT_SECONDS = 1.0
-"""Longer than anybody's commit takes: who holds the right to write for so long has been stopped with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def _sleep_once(stage: Stage, sleeper: Process, number: int) -> tuple[Process, _
         held = [_Held(client.ask(method, path), method, path) for method in ("POST", "GET") for path in paths]
         for one in held:
             stage.until_started(one.rid)
-        _stop_outside_of_a_commit(stage, sleeper)
+        freeze(sleeper.pid, stage.data)
         successor = stage.worker()
         _until_taken_over(stage, client, held)
         stage.let_go(paths[1])
@@ -117,28 +115,6 @@ def _sleep_once(stage: Stage, sleeper: Process, number: int) -> tuple[Process, _
             elif document is None or (text := _wrong(stage, client, one, document)):
                 wrong.append(f"{one} {text if document else 'is not there'}")
     return successor, _Slept(len(held), wrong, seconds)
-
-
-def _stop_outside_of_a_commit(stage: Stage, sleeper: Process) -> None:
-    """Stop it at a moment at which it does not hold the right to write: with that nobody could, until it goes on."""
-    sleeper.freeze()
-    while not _others_can_write(stage):
-        sleeper.send(signal.SIGCONT)
-        time.sleep(LOOK_SECONDS)
-        sleeper.freeze()
-
-
-def _others_can_write(stage: Stage) -> bool:
-    deadline = time.monotonic() + COMMIT_SECONDS
-    with open(stage.data / "bgrs.sqlite3-turn", "r+b") as turn:
-        while time.monotonic() < deadline:
-            try:
-                fcntl.lockf(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(LOOK_SECONDS)
-            else:
-                return True
-    return False
 
 
 def _until_taken_over(stage: Stage, client: Client, held: Sequence[_Held]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from recovery.theatre import Theatre, ask, call, details, until
 
 
@@ -89,7 +87,7 @@ def test_what_was_being_cancelled_is_cancelled(theatre: Theatre):
     with theatre.server() as server:
         rid = ask(server, "POST", "/deaf" if theatre.gateway == "wsgi" else "/work")
         theatre.until_started(rid)
-        server.process.send_signal(signal.SIGSTOP)
+        theatre.freeze(server)
         with theatre.server(lease_seconds="3600") as other:
             assert call(other, "POST", f"/bgrs/{rid}/cancel").status_code == 202
             server.kill()

@@ -22,7 +22,7 @@ def test_a_sleeper_is_replaced_and_overwrites_nothing(theatre: Theatre):
     with theatre.server(**SHORT) as sleeper:
         rid = ask(sleeper, "GET", "/work")
         theatre.until_started(rid)
-        sleeper.process.send_signal(signal.SIGSTOP)
+        theatre.freeze(sleeper)
         with theatre.server(**SHORT) as other:
             theatre.until_started(rid, times=2)
             sleeper.process.send_signal(signal.SIGCONT)
@@ -42,7 +42,7 @@ def test_a_sleeper_that_claims_again_what_it_lost_ends_it_once_by_the_later_run(
     with theatre.server(**SHORT) as sleeper, theatre.server(executor="worker", **SHORT) as other:
         rid = ask(sleeper, "GET", "/deaf-big")
         theatre.until_started(rid)
-        sleeper.process.send_signal(signal.SIGSTOP)
+        theatre.freeze(sleeper)
         until(other, rid, "queued")
         sleeper.process.send_signal(signal.SIGCONT)
         theatre.until_started(rid, times=2)

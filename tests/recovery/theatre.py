@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from reliability.frozen import freeze
 from servers import Server, serve
 
 APPS = Path(__file__).parent / "apps"
@@ -65,6 +66,10 @@ class Theatre:
     def let_go(self, path: str) -> None:
         """Let the work of a path come to its end, now and whenever it is started again."""
         (self.folder / "go" / path.strip("/")).touch()
+
+    def freeze(self, server: Server) -> None:
+        """Stop a server as a frozen machine would, but not in the middle of a commit: there it stops all others."""
+        freeze(server.process.pid, self.data_dir)
 
     def until_started(self, rid: str, times: int = 1) -> None:
         """Return when the application was started so many times for a request."""
