@@ -92,7 +92,8 @@ def prepare(connection: Connection, *, writer: bool, busy_seconds: float) -> Non
         # An INSERT of many rows keeps a journal of its own, which would be a file made and removed each time.
         "temp_store = MEMORY",
         # Copying pages from the kernel's cache took 80 us for each status read from a million records, this takes 7.
-        f"mmap_size = {1024 * MIB}",
+        # Most builds of SQLite map no more than this.
+        f"mmap_size = {2048 * MIB}",
         "wal_autocheckpoint = 1000",
         f"journal_size_limit = {LOG_LIMIT_BYTES}",
     ]
