@@ -74,6 +74,7 @@ def send_all(port: int, seed: int, meeting: threading.Barrier) -> dict[str, str]
 
 
 def wait_until_all_is_done(store_url: str) -> None:
+    """Asked of the store and not for the rids: a request that nobody was told of must have run, too."""
     store = SqlStore(store_url)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (backlog := store.backlog()).queued or backlog.running:

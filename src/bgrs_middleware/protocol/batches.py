@@ -20,7 +20,8 @@ from ..errors import BadRequest, NotAllowed, Refusal
 from ..models import Captured, Headers, Item, Record
 from ..settings import Rule, Settings
 from .documents import to_json
-from .message import RequestHead
+from .fields import media_type
+from .message import SAFE_IN_A_PATH, RequestHead
 from .replies import result_url
 from .routes import find_route
 from .rules import Rules
@@ -31,8 +32,7 @@ _NO_METHODS = frozenset({"HEAD", "OPTIONS", "CONNECT", "TRACE"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NOT_IN_A_PATH = re.compile(r"[\x00-\x20\x7f#\\\ud800-\udfff]")
 _NOT_IN_A_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-_SAFE_IN_A_PATH = "/:@!$&'()*+,;=~-._"
-_AS_SENT = _SAFE_IN_A_PATH + '%?[]{}|^`"<>'
+_AS_SENT = SAFE_IN_A_PATH + '%?[]{}|^`"<>'
 
 _JSON = (b"content-type", b"application/json")
 
@@ -113,8 +113,8 @@ def check_sender(head: RequestHead) -> None:
     Raises:
         NotAllowed: it comes from another site, and not as JSON.
     """
-    content_type = (head.header(b"content-type") or b"").partition(b";")[0].strip().lower()
-    if head.header(b"sec-fetch-site") == b"cross-site" and content_type != _JSON[1]:
+    is_json = media_type(head.header(b"content-type") or b"") == _JSON[1]
+    if head.header(b"sec-fetch-site") == b"cross-site" and not is_json:
         raise NotAllowed("From another site, a batch must have the Content-Type application/json.")
 
 
@@ -189,7 +189,7 @@ def _aimed(base: RequestHead, found: Any, place: str) -> RequestHead:
     below = base.route_path
     root = base.path[: len(base.path) - len(below)]
     path = root + unquote_to_bytes(raw).decode("utf-8", "replace")
-    return replace(base, path=path, raw_path=quote(root, safe=_SAFE_IN_A_PATH).encode("ascii") + raw, query=query)
+    return replace(base, path=path, raw_path=quote(root, safe=SAFE_IN_A_PATH).encode("ascii") + raw, query=query)
 
 
 def _headers(found: Any, place: str) -> Headers:

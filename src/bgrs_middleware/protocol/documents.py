@@ -79,12 +79,7 @@ def status_document(record: Record) -> bytes:
 
 def details_document(details: Sequence[Detail]) -> bytes:
     """Return the details list in the order given."""
-    return to_json(
-        [
-            {"id": str(detail.id), "rid": detail.rid, "dt": _time(detail.at), "details": detail.text}
-            for detail in details
-        ]
-    )
+    return to_json([_detail(detail) for detail in details])
 
 
 def list_document(records: Sequence[Record], next_page_token: str | None) -> bytes:

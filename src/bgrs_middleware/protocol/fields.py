@@ -11,6 +11,11 @@ from collections.abc import Container
 from ..models import Headers
 
 
+def media_type(content_type: bytes) -> bytes:
+    """Return the media type of a `Content-Type`, in lower case and without its parameters."""
+    return content_type.partition(b";")[0].strip(b" \t").lower()
+
+
 def with_field(headers: Headers, name: bytes, value: bytes) -> Headers:
     """Return the headers with exactly one field of this name: where the first one stood, else at the end.
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from ..hot import hot_dataclass
 from ..models import Headers
 
+SAFE_IN_A_PATH = "/:@!$&'()*+,;=~-._"
+"""What stands in a path as it is, beside letters and digits (RFC 3986, section 3.3); all else is percent-encoded."""
+
 
 @hot_dataclass(frozen=True, slots=True, kw_only=True)
 class RequestHead:

@@ -30,6 +30,7 @@ from ..models import Headers
 from .documents import to_json
 from .message import Reply
 from .operations import error_document
+from .replies import retry_after_field
 
 T = TypeVar("T")
 
@@ -127,4 +128,4 @@ def _more_headers(error: BgrsError, status: int) -> Headers:
         headers = error.headers
         if error.retry_after_seconds is not None:
             seconds = error.retry_after_seconds
-    return headers if seconds is None else (*headers, (b"retry-after", b"%d" % seconds))
+    return headers if seconds is None else (*headers, retry_after_field(seconds))

@@ -12,7 +12,7 @@ import re
 from ..errors import RangeNotSatisfiable
 from ..models import Captured, Headers, Record
 from .conditions import has_already, range_still_holds, wanted_range
-from .fields import field_values, first_field, only_fields, with_field, without_fields
+from .fields import field_values, first_field, media_type, only_fields, with_field, without_fields
 from .message import Reply, RequestHead, StoredSlice
 
 _WITHOUT_BODY = frozenset({204, 304})
@@ -138,8 +138,8 @@ def would_run(content_types: list[bytes]) -> bool:
     if not content_types:
         return True
     for content_type in b",".join(content_types).split(b","):
-        media_type = content_type.partition(b";")[0].strip(b" \t").lower()
-        if not _MEDIA_TYPE.fullmatch(media_type) or _RUN_BY_BROWSERS.fullmatch(media_type):
+        kind = media_type(content_type)
+        if not _MEDIA_TYPE.fullmatch(kind) or _RUN_BY_BROWSERS.fullmatch(kind):
             return True
     return False
 

@@ -15,7 +15,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from ..models import Headers
 from ..progress import Run
-from ..protocol.message import RequestHead
+from ..protocol.message import SAFE_IN_A_PATH, RequestHead
 from .base import REPLAY_KEY, copied
 
 KEPT = frozenset(
@@ -35,8 +35,6 @@ _TOLD_TWICE = frozenset(
         *("CONTENT_LENGTH", "CONTENT_TYPE", "UNENCODED_URL"),
     }
 )
-
-_SAFE_IN_A_PATH = "/:@!$&'()*+,;=~-._"
 
 # These are headers of the body's way here, or stand in variables of their own.
 _NOT_AS_HTTP = frozenset({b"content-type", b"content-length", b"transfer-encoding"})
@@ -194,7 +192,7 @@ def _raw_path(environ: Mapping[str, Any], whole: bytes) -> bytes:
             raw = _bytes_of(sent).partition(b"?")[0]
             if unquote_to_bytes(raw) == whole:
                 return raw
-    return quote_from_bytes(whole, safe=_SAFE_IN_A_PATH).encode("ascii")
+    return quote_from_bytes(whole, safe=SAFE_IN_A_PATH).encode("ascii")
 
 
 def _header_name(variable: str) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..progress import Run
-from ..protocol.message import RequestHead
+from ..protocol.message import SAFE_IN_A_PATH, RequestHead
 from .base import REPLAY_KEY, copied
 
 ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.3"}
@@ -21,7 +21,7 @@ ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.3"}
 def head_from_scope(scope: Mapping[str, Any]) -> RequestHead:
     """The head of the request in an ASGI scope of type "http" (ASGI specification, HTTP, version 2.5)."""
     path: str = scope["path"]
-    raw_path: bytes = scope.get("raw_path") or quote(path, safe="/:@!$&'()*+,;=~-._").encode("ascii")
+    raw_path: bytes = scope.get("raw_path") or quote(path, safe=SAFE_IN_A_PATH).encode("ascii")
     client, server = scope.get("client"), scope.get("server")
     return RequestHead(
         method=scope["method"],

@@ -87,6 +87,26 @@ class Answers:
             record = await self.record(rid)
         return record
 
+    async def held_until_final(
+        self, rid: str, wait_seconds: float, check: Callable[[Record | None], Record]
+    ) -> tuple[Record, float]:
+        """The record once it has ended, at the latest after so many seconds; and for how many it could be held.
+
+        Parameters:
+            check: returns a record that the caller may have, and raises for any other; asked before the wait, too.
+        """
+        waiter = self._waiting.waiter(rid, wait_seconds) if wait_seconds > 0 else None
+        try:
+            record = check(await self.record(rid))
+            if waiter is None:
+                return record, 0.0
+            if not record.status.is_final:
+                record = check(await self.wait_until_final(rid, waiter))
+            return record, wait_seconds
+        finally:
+            if waiter is not None:
+                waiter.close()
+
     async def captured_of(self, record: Record, head: RequestHead) -> Captured:
         """The captured response of a request that has ended; see `views.captured`."""
         return await views.captured(record, self._reader, head, self._settings)
@@ -155,19 +175,14 @@ class Answers:
             if route.natif.wait_seconds is not None:
                 default_seconds = route.natif.wait_seconds
         wait_seconds = read_wait(head, self._settings, default_seconds)
-        waiter = self._waiting.waiter(route.rid, wait_seconds) if wait_seconds > 0 else None
-        try:
-            record = check_readable(await self.record(route.rid), caller, self._settings)
-            if waiter is not None and not record.status.is_final:
-                record = check_readable(await self.wait_until_final(route.rid, waiter), caller, self._settings)
-        finally:
-            if waiter is not None:
-                waiter.close()
+        record, held_seconds = await self.held_until_final(
+            route.rid, wait_seconds, lambda found: check_readable(found, caller, self._settings)
+        )
         if record.status.is_final:
             return result_reply(record, await self.captured_of(record, head), head)
         if route.natif is None or says_wait(head):
             # The loops that natif.ai's clients have take every status but 202 for the end.
-            self._polling.check(record, caller.identity, 0.0 if waiter is None else wait_seconds)
+            self._polling.check(record, caller.identity, held_seconds)
         return replies.not_ready(await views.shown(record, self._reader), head, time.time(), route.natif)
 
     async def _details(self, route: Route, head: RequestHead, caller: Caller) -> Reply:

@@ -84,14 +84,7 @@ def make_desks(
         page_secret=page_secret,
         drop_body=drop_body,
     )
-    operations = Operations(
-        settings=settings,
-        answers=answers,
-        polling=polling,
-        reader=reader,
-        waiting=waiting,
-        page_secret=page_secret,
-    )
+    operations = Operations(settings=settings, answers=answers, polling=polling, reader=reader, page_secret=page_secret)
     acceptance = Acceptance(
         settings=settings,
         ledger=ledger,

@@ -31,7 +31,6 @@ from ..protocol.routes import Action, Route
 from ..protocol.urls import base_url
 from ..reader import Reader
 from ..settings import Settings
-from ..waiting import Waiting
 from .answers import Answers
 from .callers import Caller, check_manageable, check_readable
 from .polling import Polling
@@ -57,14 +56,12 @@ class Operations:
         answers: Answers,
         polling: Polling,
         reader: Reader,
-        waiting: Waiting,
         page_secret: bytes,
     ) -> None:
         self._settings = settings
         self._answers = answers
         self._polling = polling
         self._reader = reader
-        self._waiting = waiting
         self._page_secret = page_secret
         self._stories: dict[Action, Story] = {
             Action.OPERATION: self._get,
@@ -109,15 +106,10 @@ class Operations:
         longest = self._settings.max_wait_seconds
         asked = read_timeout(body)
         seconds = longest if asked is None else min(asked, longest)
-        waiter = self._waiting.waiter(route.rid, seconds) if seconds > 0 else None
-        try:
-            record = self._readable(await self._answers.record(route.rid), route, caller)
-            if waiter is not None and not record.status.is_final:
-                record = self._readable(await self._answers.wait_until_final(route.rid, waiter), route, caller)
-        finally:
-            if waiter is not None:
-                waiter.close()
-        self._polling.check(record, caller.identity, 0.0 if waiter is None else seconds)
+        record, held_seconds = await self._answers.held_until_final(
+            route.rid, seconds, lambda found: self._readable(found, route, caller)
+        )
+        self._polling.check(record, caller.identity, held_seconds)
         return await self.shown(record, head)
 
     async def _list(self, route: Route, head: RequestHead, caller: Caller, body: bytes) -> Reply:

@@ -197,9 +197,9 @@ class MemoryTransaction(Transaction):
         row = self._find(order.rid)
         if row is None:
             return Changed(done=False, before=None)
-        rows = {each.record.rid: each for each in (row, *self._items(row.record))}
-        items = tuple(each.record for each in self._items(row.record))
-        moves = settling.cancelled_with(row.record, items, order)
+        items = self._items(row.record)
+        rows = {each.record.rid: each for each in (row, *items)}
+        moves = settling.cancelled_with(row.record, (each.record for each in items), order)
         for record, move in moves:
             self._write(rows[record.rid], move)
         changed = tuple(record for record, _ in moves if record.rid != order.rid)
