@@ -1,6 +1,6 @@
-"""Moments at which a process can be told to die, freeze or fail: how the tests of recovery hit what no luck would hit.
+"""Moments at which a process can be told to die, wait or fail: how the tests of recovery hit what no luck would hit.
 
-The environment variable `BGRS_FAILPOINTS` arms them, `sealed-before-finish=kill,before-renew=stop#3` for instance: a
+The environment variable `BGRS_FAILPOINTS` arms them, `sealed-before-finish=kill,before-renew=hold#3` for instance: a
 failpoint, what happens there, and at which time that it is reached (without a number, the first). It is read once, when
 this module is first imported, so a server that was started without it cannot be made to fail later.
 
@@ -15,16 +15,23 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from .errors import SettingsError
 
 VARIABLE: Final = "BGRS_FAILPOINTS"
+
+HOLD_VARIABLE: Final = "BGRS_TEST_HOLD"
+"""Names the file of `hold`: it is there from when the failpoint is reached, and who removes it lets the thread go."""
+
+_HOLD_LOOK_SECONDS: Final = 0.01
 
 
 class Failpoint(StrEnum):
@@ -80,7 +87,7 @@ class _Armed:
     times: Iterator[int] = field(default_factory=lambda: count(1))
 
 
-_ACTIONS: Final = ("kill", "stop", "raise")
+_ACTIONS: Final = ("kill", "hold", "raise")
 _ENTRY = re.compile(r"(?P<name>[a-z-]+)=(?P<action>[a-z]+)(?:#(?P<at>[1-9][0-9]{0,8}))?", re.ASCII)
 
 
@@ -88,11 +95,12 @@ def parse(text: str) -> Mapping[Failpoint, _Armed]:
     """Read what `BGRS_FAILPOINTS` holds: entries with commas between, `name=action` or `name=action#time`.
 
     Parameters:
-        text: empty or blank arms nothing. The actions: `kill` (SIGKILL to this process), `stop` (SIGSTOP: it freezes
-            until SIGCONT), `raise` (an exception that nobody expects).
+        text: empty or blank arms nothing. The actions: `kill` (SIGKILL to this process), `hold` (the thread waits, the
+            others go on: see `HOLD_VARIABLE`), `raise` (an exception that nobody expects).
 
     Raises:
-        SettingsError: an entry cannot be read, names no failpoint or no action, or a failpoint is named twice.
+        SettingsError: an entry cannot be read, names no failpoint or no action, a failpoint is named twice, or there is
+            a `hold` and no file for it.
     """
     plan: dict[Failpoint, _Armed] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
@@ -103,6 +111,8 @@ def parse(text: str) -> Mapping[Failpoint, _Armed]:
             raise SettingsError(f"{VARIABLE}: there is no failpoint {found['name']!r}, but {', '.join(Failpoint)}")
         if found["action"] not in _ACTIONS:
             raise SettingsError(f"{VARIABLE}: {found['action']!r} is not one of {', '.join(_ACTIONS)}")
+        if found["action"] == "hold" and not os.environ.get(HOLD_VARIABLE):
+            raise SettingsError(f"{VARIABLE}: {entry!r} needs a file to be named by {HOLD_VARIABLE}")
         point = Failpoint(found["name"])
         if point in plan:
             raise SettingsError(f"{VARIABLE}: {point} is named twice")
@@ -128,4 +138,14 @@ def reach(point: Failpoint) -> None:
         return
     if armed.action == "raise":
         raise FailpointReached(f"the failpoint {point} was reached")
-    os.kill(os.getpid(), signal.SIGKILL if armed.action == "kill" else signal.SIGSTOP)
+    if armed.action == "hold":
+        _hold(Path(os.environ[HOLD_VARIABLE]))
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hold(file: Path) -> None:
+    """Whoever wants to freeze the process here can choose a moment at which no other thread of it is in a commit."""
+    file.touch()
+    while file.exists():
+        time.sleep(_HOLD_LOOK_SECONDS)

@@ -115,8 +115,9 @@ def test_what_is_asked_for_happens_at_its_time() -> None:
         ("before-renew=kill#0", "'before-renew=kill#0' is not of the form"),
         ("before-renew=kill before-sweep=kill", "is not of the form"),
         ("before-lunch=kill", "there is no failpoint 'before-lunch', but accept-before-commit, "),
-        ("before-renew=explode", "'explode' is not one of kill, stop, raise"),
-        ("before-renew=kill,before-renew=stop", "before-renew is named twice"),
+        ("before-renew=explode", "'explode' is not one of kill, hold, raise"),
+        ("before-renew=hold", "'before-renew=hold' needs a file to be named by BGRS_TEST_HOLD"),
+        ("before-renew=kill,before-renew=raise", "before-renew is named twice"),
     ],
 )
 def test_what_cannot_be_understood_is_an_error_that_names_the_variable(text: str, words: str) -> None:

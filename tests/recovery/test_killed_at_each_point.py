@@ -62,6 +62,13 @@ def complete_bodies(theatre: Theatre) -> list[Path]:
     return sorted((theatre.data_dir / "bodies").glob("[0-9a-f][0-9a-f]/*"))
 
 
+def until_there(path: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} is not there"
+        time.sleep(0.02)
+
+
 def until_gone(path: Path) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while path.exists():
@@ -242,9 +249,14 @@ SHORT = {"lease_seconds": "3", "heartbeat_seconds": "0.5", "sweep_seconds": "0.5
 
 
 def test_who_slept_after_sealing_finds_its_response_kept_and_leaves_it_there(theatre: Theatre):
-    with theatre.server(failpoints=f"{Failpoint.SEALED_BEFORE_FINISH}=stop", **SHORT) as sleeper:
+    hold = theatre.folder / "hold"
+    holding = {"failpoints": f"{Failpoint.SEALED_BEFORE_FINISH}=hold", "test_hold": str(hold)}
+    with theatre.server(**holding, **SHORT) as sleeper:
         rid = ask(sleeper, "POST", "/big")
         theatre.let_go("/big")
+        until_there(hold)
+        theatre.freeze(sleeper)
+        hold.unlink()
         with theatre.server(**SHORT) as other:
             until(other, rid, "finished")
             sleeper.process.send_signal(signal.SIGCONT)
