@@ -40,7 +40,7 @@ def test_commits_are_flushed_and_what_is_deleted_is_overwritten(store: SqlStore)
 
     with store._links().writing() as writer:
         assert found(writer) == expected
-        assert writer.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 1_000
+        assert writer.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 4_000
     assert store._links().read(found) == expected
     assert store._links().read(lambda connection: connection.exec_driver_sql("PRAGMA query_only").scalar()) == 1
 

@@ -28,7 +28,7 @@ REPAIRED: tuple[tuple[Version, Version], ...] = (
 
 FULL = 2
 LONG_LOG_BYTES = 256 * MIB
-"""Far beyond what a log grows to when nobody holds it: it is copied back at every 4 MiB."""
+"""Far beyond what a log grows to when nobody holds it: it is copied back at every 16 MiB."""
 
 WEAK_COMMITS = ("off", "local", "remote_write")
 

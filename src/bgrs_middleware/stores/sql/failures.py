@@ -6,6 +6,8 @@ client; the driver's error is the cause of the one raised.
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+from sqlalchemy.engine.interfaces import DBAPIModule
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from ...errors import StorageError, StoreDataError, StoreUnavailable
@@ -30,6 +32,30 @@ _SENTENCES = (
 )
 _LOST = "The store's database cannot be reached."
 _OTHERWISE = "The store's database could not do what was asked."
+
+
+def raised_by_driver(error: DBAPIModule.Error, connection: Connection, sql: str) -> DBAPIError:
+    """Return what SQLAlchemy would raise for a driver's error, and do what it would do with a connection that broke.
+
+    Parameters:
+        error: from the driver's own cursor, on this connection.
+        sql: what was executed. Its parameters are not repeated.
+    """
+    dialect = connection.dialect
+    is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)
+    if is_lost:
+        connection.invalidate(error)
+    wrapped = DBAPIError.instance(
+        sql,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=is_lost,
+        dialect=dialect,
+    )
+    assert isinstance(wrapped, DBAPIError), "the driver's errors are all of its one tree"
+    return wrapped
 
 
 def storage_error(error: SQLAlchemyError) -> StorageError:

@@ -1,6 +1,6 @@
 """SQLite's write-ahead log, kept short by whoever writes.
 
-SQLite copies it back at every 4 MiB, and begins it anew when a commit finds nobody reading in it. Readers that follow
+SQLite copies it back at every 16 MiB, and begins it anew when a commit finds nobody reading in it. Readers that follow
 each other without a pause can keep that from happening for as long as they go on. Then who writes waits for them, for a
 moment and in its turn to write: as all is copied back, those who come meanwhile read past the log, and the last of the
 others is soon done. One who never is (a program with a transaction left open) is not waited for again and again; then

@@ -64,6 +64,9 @@ DETAIL_COLUMNS = (detail.c.id, detail.c.rid, detail.c.at, detail.c.text)
 _STATUS = {int(status): status for status in Status}
 _RERUN = {rerun.value: rerun for rerun in Rerun}
 
+_RARE = ("parent", "batch_items", "request_body_name")
+"""Columns of a new request that hardly any has a value for."""
+
 _ENCODERS: dict[str, Callable[[Any], Any]] = {
     "status": int,
     "has_request": int,
@@ -131,9 +134,10 @@ def new_row(order: Add) -> dict[str, Any]:
     """The columns of a new request."""
     columns = _encoded(rules.new_fields(order))
     columns["sealed_request"] = order.sealed_request
-    if order.batch_items is None:
-        # Hardly any request is a batch, and each column more is paid by all.
-        del columns["batch_items"]
+    for name in _RARE:
+        # Each column more is paid by all.
+        if columns[name] is None:
+            del columns[name]
     if order.idempotency is not None:
         columns["idempotency_key"] = order.idempotency.key
         columns["idempotency_fingerprint"] = order.idempotency.fingerprint
