@@ -23,13 +23,14 @@ from .models import new_rid
 from .pending import on_loop
 from .protocol.ask import Ask
 from .protocol.batches import BatchItem
-from .protocol.message import Reply, RequestHead
+from .protocol.message import RequestHead
 from .protocol.replayed import replayed_head
 from .protocol.routes import Action, Route, is_for_anybody, max_body_bytes
 from .replay.asgi_replayer import AsgiReplayer
 from .replay.base import REPLAY_KEY, copied
 from .replay.scope import head_from_scope, scope_as
 from .service.callers import Caller, check_authorized
+from .service.desks import Story
 from .service.service import Service
 from .setting_forms import checked_parent
 from .settings import Settings, settings_of
@@ -103,20 +104,20 @@ class BgrsMiddleware:
         self._replayer.state = scope.get("state")
         return self._doorway.become_worker(concurrency)
 
-    async def _look_closer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _look_closer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """What is to be awaited for a request that may concern us.
+
+        Not a coroutine of its own, as nothing on the way of a request is that need not be: each one that waits for the
+        store is looked at by the garbage collector again and again, with all that it holds.
+        """
         if REPLAY_KEY in scope:
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         head = head_from_scope(scope)
         try:
             concern = self._doorway.concern(head)
         except BgrsError as error:
-            await send_reply(self._doorway.error_reply(error, head), None, receive, send)
-            return
-        if concern is None:
-            await self.app(scope, receive, send)
-        else:
-            await self._serve(concern, head, scope, receive, send)
+            return send_reply(self._doorway.error_reply(error, head), None, receive, send)
+        return self.app(scope, receive, send) if concern is None else self._serve(concern, head, scope, receive, send)
 
     async def _serve(self, concern: Route | Ask, head: RequestHead, scope: Scope, receive: Receive, send: Send) -> None:
         service: Service | None = None
@@ -137,12 +138,14 @@ class BgrsMiddleware:
             identified = None if identify is None else await _settled(identify(scope))
             caller = service.caller(identified, head)
             if isinstance(concern, Ask):
-                reply = await self._accept(scope, receive, head, concern, caller, service)
+                story = await self._accept(scope, receive, head, concern, caller, service)
             elif concern.action is Action.BATCH:
-                reply = await self._accept_batch(scope, receive, head, concern, caller, service)
+                story = await self._accept_batch(scope, receive, head, concern, caller, service)
             else:
-                body = await self._message(receive, head, concern)
-                reply = await on_loop(service.desks.answer(concern, head, caller, body))
+                has_body = max_body_bytes(concern, self.settings) is not None
+                body = await self._message(receive, head, concern) if has_body else b""
+                story = service.desks.answer(concern, head, caller, body)
+            reply = await on_loop(story)
         except ClientLeft:
             return
         except BgrsError as error:
@@ -151,35 +154,39 @@ class BgrsMiddleware:
 
     async def _accept(
         self, scope: Scope, receive: Receive, head: RequestHead, ask: Ask, caller: Caller, service: Service
-    ) -> Reply:
-        await self._authorize(scope, caller)
+    ) -> Story:
+        """Read a request; returns what is then to be done to record and answer it."""
+        if self.settings.authorize is not None:
+            await self._authorize(scope, caller)
         check_declared_length(head.header(b"content-length"), self.settings.max_body_bytes)
-        parent = await self._operations_parent(scope)
+        parent = self.settings.operations_parent
+        if not isinstance(parent, str):
+            parent = await self._operations_parent(scope)
         rid = new_rid()
         with service.desks.acceptance.spool(rid, ask) as spool:
             await _read_body(receive, spool)
             body, body_name = await asyncio.to_thread(spool.finish) if spool.on_disk else spool.finish()
-        return await on_loop(
-            service.desks.acceptance.accept(
-                rid=rid,
-                head=_as_entered(head, scope),
-                ask=ask,
-                caller=caller,
-                body_length=spool.length,
-                body=body,
-                body_name=body_name,
-                operations_parent=parent,
-                body_sha256=spool.sha256,
-            )
+        return service.desks.acceptance.accept(
+            rid=rid,
+            head=_as_entered(head, scope),
+            ask=ask,
+            caller=caller,
+            body_length=spool.length,
+            body=body,
+            body_name=body_name,
+            operations_parent=parent,
+            body_sha256=spool.sha256,
         )
 
     async def _accept_batch(
         self, scope: Scope, receive: Receive, head: RequestHead, route: Route, caller: Caller, service: Service
-    ) -> Reply:
+    ) -> Story:
+        """Read a batch; returns what is then to be done to record and answer it."""
         batches = service.desks.batches
         # Copied before `authorize` can write into it: of each item it is asked as if of no other.
         given = None if self.settings.authorize is None else copied(scope)
-        await self._authorize(scope, caller)
+        if given is not None:
+            await self._authorize(scope, caller)
         parent = await self._operations_parent(scope)
         body = await self._message(receive, head, route)
         head = _as_entered(head, scope)
@@ -187,7 +194,7 @@ class BgrsMiddleware:
         if given is not None:
             items = await on_loop(batches.read(head=head, body=body))
             await self._authorize_items(items, given, caller)
-        return await on_loop(batches.accept(head=head, body=body, caller=caller, operations_parent=parent, items=items))
+        return batches.accept(head=head, body=body, caller=caller, operations_parent=parent, items=items)
 
     async def _authorize_items(self, items: list[BatchItem], given: Scope, caller: Caller) -> None:
         for number, item in enumerate(items, 1):
@@ -199,16 +206,16 @@ class BgrsMiddleware:
     async def _message(self, receive: Receive, head: RequestHead, route: Route) -> bytes:
         """The body of a request to a route of ours that has one."""
         most = max_body_bytes(route, self.settings)
-        if most is None:
-            return b""
+        assert most is not None, "it is asked for"
         check_declared_length(head.header(b"content-length"), most)
         body = SmallBody(most)
         await _read_body(receive, body)
         return body.finish()
 
     async def _authorize(self, scope: Scope, caller: Caller, place: str | None = None) -> None:
-        if self.settings.authorize is not None:
-            check_authorized(await _settled(self.settings.authorize(scope)), caller, place)
+        authorize = self.settings.authorize
+        assert authorize is not None, "it is asked for"
+        check_authorized(await _settled(authorize(scope)), caller, place)
 
     async def _operations_parent(self, scope: Scope) -> str:
         parent = self.settings.operations_parent

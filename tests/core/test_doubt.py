@@ -14,7 +14,7 @@ from bgrs_middleware.orders import Added, Claim, Existing, Idempotency
 from bgrs_middleware.pending import in_thread
 from bgrs_middleware.reader import Reader
 from bgrs_middleware.service import doubt
-from bgrs_middleware.service.doubt import DoubtfulClaims, add_surely
+from bgrs_middleware.service.doubt import DoubtfulClaims, made_sure, sent
 from bgrs_middleware.stores.memory import MemoryStore
 from bgrs_middleware.waiting import Waiting
 from stores.orders import a_batch, an_add
@@ -79,7 +79,14 @@ class House:
 
     def add(self, **fields):
         order = an_add(rid=new_rid(), **fields)
-        return order.rid, in_thread(add_surely(order, ledger=self.ledger, reader=self.reader, waiting=self.waiting))
+        return order.rid, in_thread(self.add_surely(order))
+
+    async def add_surely(self, order):
+        """As an acceptance does."""
+        try:
+            return await sent(order, self.ledger)
+        except CommitInDoubt as doubt:
+            return await made_sure(order, doubt, ledger=self.ledger, reader=self.reader, waiting=self.waiting)
 
     def claim(self, worker="me", limit=10):
         return self.ledger.claim(Claim(worker=worker, limit=limit, now=1.0, lease_until=60.0)).wait()
@@ -113,7 +120,7 @@ def test_an_acceptance_in_doubt_is_made_sure_of(house, made, away):
 def test_a_batch_in_doubt_is_made_sure_of_whole(house, made):
     house.store.made = [made]
     order = a_batch(3)
-    added = in_thread(add_surely(order, ledger=house.ledger, reader=house.reader, waiting=house.waiting))
+    added = in_thread(house.add_surely(order))
     assert added is Added.ADDED
     assert [record.rid for record in house.store.with_items(order.rid)[1:]] == [item.rid for item in order.items]
     assert house.store.count_queued() == 3

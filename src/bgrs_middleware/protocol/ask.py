@@ -95,27 +95,35 @@ def says_wait(head: RequestHead) -> bool:
 
 def _marker(raw_query: bytes, param: str) -> bool | None:
     """What the marker says; None where there is none."""
-    found = {_MEANINGS.get(text.lower()) for text in query.values(raw_query, param.encode())}
+    texts = query.values(raw_query, param.encode())
+    if not texts:
+        return None
+    found = {_MEANINGS.get(text.lower()) for text in texts}
     if None in found:
         raise BadRequest(f"{param} takes yes or no (or 1, true, 0, false).")
     if len(found) > 1:
         raise BadRequest(f"{param} is given more than once, with different meanings.")
-    return found.pop() if found else None
+    return found.pop()
 
 
 def _wait_seconds(head: RequestHead, preferences: prefer.Preferences, rule: Rule | None, settings: Settings) -> float:
     """The first that says something: `wait_for`, `Prefer: wait`, the rule, the setting."""
-    for seconds in (_wait_for(head.query), preferences.wait_seconds, rule.wait_seconds if rule else None):
-        if seconds is not None:
-            return seconds
-    return settings.default_wait_seconds
+    seconds = _wait_for(head.query)
+    if seconds is None:
+        seconds = preferences.wait_seconds
+    if seconds is None and rule is not None:
+        seconds = rule.wait_seconds
+    return settings.default_wait_seconds if seconds is None else seconds
 
 
 def _wait_for(raw_query: bytes) -> float | None:
-    found = {_seconds(text) for text in query.values(raw_query, WAIT_FOR)}
+    texts = query.values(raw_query, WAIT_FOR)
+    if not texts:
+        return None
+    found = {_seconds(text) for text in texts}
     if len(found) > 1:
         raise BadRequest("wait_for is given more than once, with different numbers.")
-    return found.pop() if found else None
+    return found.pop()
 
 
 def _seconds(text: str) -> float:

@@ -28,7 +28,7 @@ def without(query: bytes, names: Collection[bytes]) -> bytes:
 
     Names are compared with the bytes before the `=` as sent, not percent-decoded. Empty segments stay.
     """
-    return b"&".join(segment for segment in query.split(b"&") if segment.partition(b"=")[0] not in names)
+    return b"&".join([segment for segment in query.split(b"&") if segment.partition(b"=")[0] not in names])
 
 
 def decoded(raw: bytes) -> str:

@@ -30,7 +30,13 @@ def head_from_scope(scope: Mapping[str, Any]) -> RequestHead:
         # Some servers leave the query in it.
         raw_path=raw_path.partition(b"?")[0],
         query=scope.get("query_string") or b"",
-        headers=tuple([(name.lower(), value) for name, value in scope["headers"]]),
+        # Most servers give pairs that serve as they are, and what is not made anew need not be looked after.
+        headers=tuple(
+            [
+                pair if type(pair) is tuple and pair[0].islower() else (pair[0].lower(), pair[1])
+                for pair in scope["headers"]
+            ]
+        ),
         scheme=scope.get("scheme") or "http",
         http_version=scope.get("http_version") or "1.1",
         # Some servers give the port as text.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from ..bodies.base import Bodies
 from ..bodies.spool import Spool
@@ -12,6 +13,7 @@ from ..errors import BgrsError, CallerQueueFull, CommitInDoubt, KeyReused, Queue
 from ..ledger import Ledger
 from ..models import Record
 from ..orders import Add, AddBatch, Added, Existing, Idempotency
+from ..pending import Pending
 from ..protocol.ask import Ask
 from ..protocol.idempotency import idempotency_of
 from ..protocol.message import Reply, RequestHead
@@ -27,7 +29,7 @@ from ..stores.rules import new_fields
 from ..waiting import Waiter, Waiting
 from .answers import Answers
 from .callers import Caller
-from .doubt import add_surely
+from .doubt import made_sure, sent
 from .new_orders import new_add
 from .operations import Operations
 
@@ -71,7 +73,7 @@ class Acceptance:
             rid, self._bodies, self._keyring, self._settings.max_body_bytes, hashed=ask.idempotency_key is not None
         )
 
-    async def accept(
+    def accept(
         self,
         *,
         rid: str,
@@ -83,10 +85,11 @@ class Acceptance:
         body_name: str | None,
         operations_parent: str,
         body_sha256: bytes | None = None,
-    ) -> Reply:
+    ) -> Coroutine[Pending[Any], None, Reply]:
         """Record a request and answer: 202, or its response if that is there within the wait, or its operation.
 
-        What repeats an earlier request with its `Idempotency-Key` records nothing, and gets the answer of that one.
+        To be awaited. What repeats an earlier request with its `Idempotency-Key` records nothing, and gets the answer
+        of that one.
 
         Parameters:
             rid: its new id.
@@ -114,7 +117,7 @@ class Acceptance:
             operations_parent=operations_parent,
             idempotency=self._idempotency(ask, head, caller, body_sha256),
         )
-        return await self.record(order, head, ask, () if body_name is None else (body_name,))
+        return self.record(order, head, ask, () if body_name is None else (body_name,))
 
     async def record(self, order: Add | AddBatch, head: RequestHead, ask: Ask, body_names: Sequence[str]) -> Reply:
         """Record a request, or a batch and its items, and answer as `accept` does.
@@ -129,7 +132,12 @@ class Acceptance:
         waiter = self._waiter(rid, ask)
         try:
             try:
-                added = await add_surely(order, ledger=self._ledger, reader=self._reader, waiting=self._waiting)
+                try:
+                    added = await sent(order, self._ledger)
+                except CommitInDoubt as doubt:
+                    added = await made_sure(
+                        order, doubt, ledger=self._ledger, reader=self._reader, waiting=self._waiting
+                    )
                 existing = _check(added, order.idempotency)
             except BgrsError as error:
                 # Where there may be a record, it needs its body. One that nobody names is swept later.

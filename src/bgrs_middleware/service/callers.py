@@ -30,6 +30,9 @@ class Caller:
     former: tuple[str, ...] = ()
 
 
+ANONYMOUS = Caller(identity=None)
+
+
 def caller_of(identified: Any, head: RequestHead, keyring: Keyring) -> Caller:
     """The caller of a request.
 
@@ -44,7 +47,7 @@ def caller_of(identified: Any, head: RequestHead, keyring: Keyring) -> Caller:
     identity = _identity_text(identified)
     if identity is None:
         authorization = head.header(b"authorization")
-        return _known_by("auth:", authorization, keyring) if authorization else Caller(identity=None)
+        return _known_by("auth:", authorization, keyring) if authorization else ANONYMOUS
     if len(identity) > MAX_IDENTITY_LENGTH:
         return _known_by("long:", identity.encode("utf-8", "surrogatepass"), keyring)
     return Caller(identity=identity)

@@ -27,6 +27,9 @@ from .operations import Operations
 from .polling import Polling
 from .runs import Runs
 
+Story = Coroutine[Pending[Any], None, Reply]
+"""What is to be done until there is an answer: driven by `on_loop` or `in_thread`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desks:
@@ -37,9 +40,7 @@ class Desks:
     answers: Answers
     operations: Operations
 
-    def answer(
-        self, route: Route, head: RequestHead, caller: Caller, body: bytes
-    ) -> Coroutine[Pending[Any], None, Reply]:
+    def answer(self, route: Route, head: RequestHead, caller: Caller, body: bytes) -> Story:
         """Answer a route that tells of what there is, or changes it. To be awaited.
 
         Parameters:

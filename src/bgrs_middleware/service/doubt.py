@@ -27,20 +27,23 @@ ANY_LEASE = float("inf")
 GIVEN_BACK_NOTE = "handed back before it was started: the store's answer to the claim was lost"
 
 
-async def add_surely(order: Add | AddBatch, *, ledger: Ledger, reader: Reader, waiting: Waiting) -> Added | Existing:
-    """Record a request or a batch; where the commit is in doubt, look whether it was made, else record it again.
+def sent(order: Add | AddBatch, ledger: Ledger) -> Pending[Added | Existing]:
+    """Record a request or a batch. A `CommitInDoubt` that comes of it is `made_sure` of."""
+    return ledger.add_batch(order) if isinstance(order, AddBatch) else ledger.add(order)
+
+
+async def made_sure(
+    order: Add | AddBatch, doubt: CommitInDoubt, *, ledger: Ledger, reader: Reader, waiting: Waiting
+) -> Added | Existing:
+    """Look whether the commit of a request or a batch was made that is in doubt, and record it again where it was not.
 
     No two records have one rid, nor one key: a commit that is still on its way and ours cannot both be made. Where the
     order has a key, recording it again may find what the first commit made, under the order's own rid.
 
     Raises:
-        CommitInDoubt: the store did not come back within `ACCEPT_SECONDS`.
+        CommitInDoubt: the doubt itself: the store did not come back within `ACCEPT_SECONDS`.
         StorageError: nothing was recorded.
     """
-    try:
-        return await _sent(order, ledger)
-    except CommitInDoubt as error:
-        doubt = error
     deadline, pause_seconds = time.monotonic() + ACCEPT_SECONDS, FIRST_PAUSE_SECONDS
     while time.monotonic() < deadline and not waiting.closed:
         await waiting.pause(pause_seconds)
@@ -48,15 +51,11 @@ async def add_surely(order: Add | AddBatch, *, ledger: Ledger, reader: Reader, w
         try:
             if await reader.get(order.rid) is not None:
                 return Added.ADDED
-            return await _sent(order, ledger)
+            return await sent(order, ledger)
         except (StoreUnavailable, StoreDataError):
             # A refused value is that of the rid: the first commit was made in between, and the next look finds it.
             continue
     raise doubt
-
-
-def _sent(order: Add | AddBatch, ledger: Ledger) -> Pending[Added | Existing]:
-    return ledger.add_batch(order) if isinstance(order, AddBatch) else ledger.add(order)
 
 
 class DoubtfulClaims:
