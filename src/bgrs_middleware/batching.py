@@ -1,20 +1,25 @@
 """A thread that takes all that is waiting and handles it at once: the engine of the ledger and of the reader.
 
 While one batch is being handled the next one gathers by itself, so the batch grows with the load and a lone job hardly
-waits. What an event loop puts in during one of its turns is handed over together at the turn's end: a thread that woke
-with the first job would wrestle with the busy loop for the interpreter, which cost both of them a third of their speed
-(measured). The thread starts with the first job, never in a constructor, and belongs to the process that started it.
+waits. What an event loop puts in is handed over together, after the first of its turns that brought no more: a thread
+that woke with the first job would wrestle with the busy loop for the interpreter, which cost both of them a third of
+their speed, and would let the others wait for the flush of a few (measured). The thread starts with the first job,
+never in a constructor, and belongs to the process that started it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 J = TypeVar("J")
+
+GATHER_SECONDS = 0.005
+"""How long a loop's jobs may gather while each of its turns brings more. To flush a file takes about as long."""
 
 
 class Batcher(Generic[J]):
@@ -35,8 +40,10 @@ class Batcher(Generic[J]):
         """One for each time that the thread is to look; False for the last time."""
         self._called = False
         self._calling: asyncio.AbstractEventLoop | None = None
-        """The loop that will call when its turn is over."""
+        """The loop that will call when a turn of it has brought no more."""
         self._calling_thread = 0
+        self._gathered = 0
+        self._gather_until = 0.0
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -73,10 +80,17 @@ class Batcher(Generic[J]):
             self._call()
             return
         self._calling, self._calling_thread = loop, thread
-        loop.call_soon(self._end_of_turn)
+        self._gathered, self._gather_until = 0, time.monotonic() + GATHER_SECONDS
+        loop.call_soon(self._end_of_turn, loop)
 
-    def _end_of_turn(self) -> None:
+    def _end_of_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
+            gathered = len(self._jobs)
+            goes_on = gathered > self._gathered and not self._called and time.monotonic() < self._gather_until
+            if goes_on and not self._closed:
+                self._gathered = gathered
+                loop.call_soon(self._end_of_turn, loop)
+                return
             self._calling = None
             if self._jobs and not self._called and not self._closed:
                 self._call()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
+import pytest
+
+from bgrs_middleware import batching
 from bgrs_middleware.batching import Batcher
 
 
@@ -85,6 +89,45 @@ def test_what_an_event_loop_puts_in_during_one_turn_is_one_batch():
     asyncio.run(turns())
     batcher.close()
     assert batches == [list(range(10)), list(range(10, 20))]
+
+
+def test_what_comes_in_turn_after_turn_is_one_batch(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(batching, "GATHER_SECONDS", 60.0)
+    batches: list[list[int]] = []
+    handled = threading.Event()
+
+    def handle(jobs: list[int]) -> None:
+        batches.append(jobs)
+        handled.set()
+
+    batcher = Batcher("test", handle)
+
+    async def turns() -> None:
+        for number in range(4):
+            batcher.put(number)
+            # Time enough for a thread that was woken.
+            assert not handled.wait(0.05)
+            await asyncio.sleep(0)
+        assert await asyncio.to_thread(handled.wait, 10)
+
+    asyncio.run(turns())
+    batcher.close()
+    assert batches == [list(range(4))]
+
+
+def test_a_loop_that_brings_more_in_each_turn_is_not_waited_for_for_ever():
+    handled = threading.Event()
+    batcher: Batcher[int] = Batcher("test", lambda jobs: handled.set())
+
+    async def turns() -> None:
+        deadline = time.monotonic() + 10
+        while not handled.is_set():
+            assert time.monotonic() < deadline
+            batcher.put(0)
+            await asyncio.sleep(0)
+
+    asyncio.run(turns())
+    batcher.close()
 
 
 def test_a_loop_that_ends_within_its_turn_takes_nothing_with_it():

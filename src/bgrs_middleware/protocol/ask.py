@@ -95,7 +95,10 @@ def says_wait(head: RequestHead) -> bool:
 
 def _marker(raw_query: bytes, param: str) -> bool | None:
     """What the marker says; None where there is none."""
-    texts = query.values(raw_query, param.encode())
+    name = param.encode()
+    if raw_query == name + b"=yes":
+        return True  # As nearly all say it.
+    texts = query.values(raw_query, name)
     if not texts:
         return None
     found = {_MEANINGS.get(text.lower()) for text in texts}
