@@ -8,6 +8,7 @@ matter, or when it is the fixed one: what a run reports comes before its end.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -90,6 +91,7 @@ class Ledger:
         self._store = store
         self._changed = changed
         self._queued = queued
+        self._lock = threading.Lock()
         self._batcher: Batcher[_Job] = Batcher("bgrs-ledger", self._handle)
 
     def add(self, order: Add) -> Pending[Added | Existing]:
@@ -139,7 +141,8 @@ class Ledger:
         self._batcher.close()
 
     def _put(self, verb: str, order: Any) -> Pending[Any]:
-        pending: Pending[Any] = Pending()
+        # A lock for each would be one more thing for the garbage collector to look at while many wait.
+        pending: Pending[Any] = Pending(self._lock)
         if not self._batcher.put(_Job(verb, order, pending)):
             pending.fail(StoreUnavailable("The server is shutting down."))
         return pending

@@ -22,14 +22,18 @@ logger = logging.getLogger("bgrs_middleware.pending")
 
 
 class Pending(Generic[T]):
-    """A value that is to come. Awaited by at most one coroutine or thread."""
+    """A value that is to come. Awaited by at most one coroutine or thread.
+
+    Parameters:
+        lock: one that it may share with others, held for moments. None: it gets one of its own.
+    """
 
     __slots__ = ("_callback", "_error", "_event", "_future", "_lock", "_value")
 
-    def __init__(self) -> None:
+    def __init__(self, lock: threading.Lock | None = None) -> None:
         self._value: Any = _UNSET
         self._error: BaseException | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.Lock() if lock is None else lock
         self._event: threading.Event | None = None
         self._future: asyncio.Future[None] | None = None
         self._callback: Callable[[Pending[T]], None] | None = None

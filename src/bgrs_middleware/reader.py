@@ -7,8 +7,9 @@ callers share it.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from .batching import Batcher
 from .errors import StorageError, StoreDataError, StoreUnavailable
@@ -17,12 +18,13 @@ from .pending import Delivery, Pending, deliver
 from .stores.base import Store
 
 T = TypeVar("T")
+C = TypeVarTuple("C")
 
 logger = logging.getLogger("bgrs_middleware.reader")
 
 
-_Lookup = tuple[str, Callable[[Record | None], Any] | None, Pending[Any]]
-"""A rid, what to make of its record, and who waits for it."""
+_Lookup = tuple[str, Callable[..., Any] | None, Pending[Any], tuple[Any, ...]]
+"""A rid, what to make of its record, who waits for it, and what else that is made of."""
 
 _Query = tuple[None, Callable[[Store], Any], Pending[Any]]
 """A question of another kind, and who waits for the answer."""
@@ -33,22 +35,23 @@ class Reader:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._lock = threading.Lock()
         self._batcher: Batcher[_Lookup | _Query] = Batcher("bgrs-reader", self._handle)
 
     def get(self, rid: str) -> Pending[Record | None]:
         """The record of a well-formed rid, or None."""
-        pending: Pending[Record | None] = Pending()
-        self._put((rid, None, pending))
+        pending: Pending[Record | None] = Pending(self._lock)
+        self._put((rid, None, pending, ()))
         return pending
 
-    def view(self, rid: str, make: Callable[[Record | None], T]) -> Pending[T]:
-        """What `make` makes of the record of a well-formed rid, or of None; or what it raises.
+    def view(self, rid: str, make: Callable[[Record | None, *C], T], *context: *C) -> Pending[T]:
+        """What `make` makes of the record of a well-formed rid, or of None, and of the context; or what it raises.
 
         For what is made in the same way for many callers: one after another, in the reader's thread, it takes a little
         less than each in its caller's own turn. It must be quick.
         """
-        pending: Pending[T] = Pending()
-        self._put((rid, make, pending))
+        pending: Pending[T] = Pending(self._lock)
+        self._put((rid, make, pending, context))
         return pending
 
     def captured(self, rid: str) -> Pending[Captured | None]:
@@ -57,7 +60,7 @@ class Reader:
 
     def query(self, ask: Callable[[Store], T]) -> Pending[T]:
         """The answer to any other question, asked in the reader's thread."""
-        pending: Pending[T] = Pending()
+        pending: Pending[T] = Pending(self._lock)
         self._put((None, ask, pending))
         return pending
 
@@ -78,16 +81,16 @@ class Reader:
 
     def _look_up(self, lookups: list[_Lookup]) -> list[Delivery]:
         try:
-            records = self._store.get([rid for rid, _, _ in lookups])
+            records = self._store.get([lookup[0] for lookup in lookups])
         except StoreDataError as error:
             if len(lookups) > 1:
                 # One record cannot be read: only who asked for it is told so.
                 return [delivery for lookup in lookups for delivery in self._look_up([lookup])]
-            return [(pending, None, error) for _, _, pending in lookups]
+            return [(lookup[2], None, error) for lookup in lookups]
         except Exception as error:  # noqa: BLE001  # whatever it is, every caller must hear of it
             failure = _as_storage_error(error)
-            return [(pending, None, failure) for _, _, pending in lookups]
-        return [_seen(records.get(rid), make, pending) for rid, make, pending in lookups]
+            return [(lookup[2], None, failure) for lookup in lookups]
+        return [_seen(records.get(lookup[0]), lookup) for lookup in lookups]
 
     def _ask(self, query: _Query) -> Delivery:
         _, ask, pending = query
@@ -97,11 +100,12 @@ class Reader:
             return pending, None, _as_storage_error(error)
 
 
-def _seen(record: Record | None, make: Callable[[Record | None], Any] | None, pending: Pending[Any]) -> Delivery:
+def _seen(record: Record | None, lookup: _Lookup) -> Delivery:
+    _, make, pending, context = lookup
     if make is None:
         return pending, record, None
     try:
-        return pending, make(record), None
+        return pending, make(record, *context), None
     except Exception as error:  # noqa: BLE001  # it is the caller's own; the caller gets it
         return pending, None, error
 

@@ -103,7 +103,7 @@ def test_others_that_are_read_or_written_together_with_it_do_not_hear_of_it(sql_
     harm(sql_store, rid)
     reader, ledger = Reader(sql_store), Ledger(sql_store, lambda rids: None)
     lookups: list[Pending[Record | None]] = [Pending(), Pending()]
-    reader._handle([(rid, None, lookups[0]), (other, None, lookups[1])])
+    reader._handle([(rid, None, lookups[0], ()), (other, None, lookups[1], ())])
     assert lookups[1].wait() is not None
     with pytest.raises(StoreDataError):
         lookups[0].wait()
@@ -165,7 +165,7 @@ def test_a_reader_whose_store_is_away_does_not_ask_for_each(sql_store: SqlStore)
 
     reader = Reader(Away(sql_store._target.url))
     lookups: list[Pending[Record | None]] = [Pending(), Pending()]
-    reader._handle([("a", None, lookups[0]), ("b", None, lookups[1])])
+    reader._handle([("a", None, lookups[0], ()), ("b", None, lookups[1], ())])
     for lookup in lookups:
         with pytest.raises(StoreUnavailable):
             lookup.wait()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from ..errors import Conflict
@@ -61,6 +60,8 @@ class Answers:
         self._polling = polling
         self._page_secret = page_secret
         self._drop_body = drop_body
+        # Looked up once: a method that waits with each read is one more thing for the garbage collector.
+        self._show = self._shown
         self._stories: dict[Action, Callable[[Route, RequestHead, Caller], Coroutine[Pending[Any], None, Reply]]] = {
             Action.STATUS: self._status,
             Action.DETAILS: self._details,
@@ -138,7 +139,7 @@ class Answers:
     async def _status(self, route: Route, head: RequestHead, caller: Caller) -> Reply:
         wait_seconds = read_wait(head, self._settings, 0.0)
         if wait_seconds == 0.0 and self._runs.run_of(route.rid) is None:
-            reply = await self._reader.view(route.rid, partial(self._shown, caller, head))
+            reply = await self._reader.view(route.rid, self._show, caller, head)
             if reply is not None:
                 return reply
         record = await self._record_after(wait_seconds, route, caller)
@@ -160,7 +161,7 @@ class Answers:
             if waiter is not None:
                 waiter.close()
 
-    def _shown(self, caller: Caller, head: RequestHead, record: Record | None) -> Reply | None:
+    def _shown(self, record: Record | None, caller: Caller, head: RequestHead) -> Reply | None:
         """None where the record alone does not tell all."""
         record = check_readable(record, caller, self._settings)
         if record.is_batch:
