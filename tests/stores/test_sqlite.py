@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, event
 
 from bgrs_middleware.errors import SettingsError, StoreUnavailable
-from bgrs_middleware.stores.sql import SqlStore
+from bgrs_middleware.stores.sql import SqlStore, sqlite
 from stores.orders import a_finish, added, an_add, record, running
 from stores.processes import SPAWN, hold_transaction, in_processes, use_read_only_folder
 
@@ -40,7 +40,7 @@ def test_commits_are_flushed_and_what_is_deleted_is_overwritten(store: SqlStore)
 
     with store._links().writing() as writer:
         assert found(writer) == expected
-        assert writer.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 4_000
+        assert writer.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == sqlite.COPY_BACK_PAGES
     assert store._links().read(found) == expected
     assert store._links().read(lambda connection: connection.exec_driver_sql("PRAGMA query_only").scalar()) == 1
 

@@ -26,6 +26,10 @@ except ImportError:  # Windows: SQLite's own lock does, with its longer pauses.
 
 MIB = 1024 * 1024
 
+COPY_BACK_PAGES = 4_000
+"""At which length the log is copied back into the file; a page has 4 KiB. SQLite's own 1,000 are a moment's accepts;
+more at a time are fewer in all, as pages of indexes are written again and again."""
+
 LOG_LIMIT_BYTES = 64 * MIB
 """How long the log may become; see `log.py`. What was longer is cut down to this when it begins anew."""
 
@@ -94,9 +98,7 @@ def prepare(connection: Connection, *, writer: bool, busy_seconds: float) -> Non
         # Copying pages from the kernel's cache took 80 us for each status read from a million records, this takes 7.
         # Most builds of SQLite map no more than this.
         f"mmap_size = {2048 * MIB}",
-        # SQLite's own 1,000 pages are a second's accepts: what is copied back at 4,000 is less, as pages of indexes
-        # are written again and again.
-        "wal_autocheckpoint = 4000",
+        f"wal_autocheckpoint = {COPY_BACK_PAGES}",
         f"journal_size_limit = {LOG_LIMIT_BYTES}",
     ]
     pragmas.append("journal_mode = WAL" if writer else "query_only = ON")
