@@ -16,6 +16,9 @@ from typing import IO
 import httpx
 import pytest
 
+from bgrs_middleware.cli import main
+from bgrs_middleware.demo.story import Story
+
 SECONDS_TO_END = 60
 WITHOUT_RICH = "import sys; sys.modules['rich'] = None; from bgrs_middleware.cli import main; sys.exit(main(['demo']))"
 
@@ -157,6 +160,19 @@ def test_interrupted_anywhere_it_leaves_nothing_behind(
         assert "Stopped" in rest
         assert "Traceback" not in rest, rest
         assert_all_gone(process, temporary)
+
+
+def test_what_is_interrupted_while_it_prints_says_so_all_the_same(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tell(self: Story) -> None:
+        # As far as rich comes where it is cut off before it writes.
+        self._screen._console.__enter__()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Story, "tell", tell)
+    assert main(["demo", "--data-dir", str(temporary)]) == 130
+    assert "Stopped" in capsys.readouterr().out
 
 
 def test_second_ctrl_c_does_not_disturb_the_cleaning_up(temporary: Path) -> None:

@@ -45,7 +45,8 @@ def run(*, port: int, proxy_port: int, seconds: float, serve: bool, data_dir: st
                     served = True
                     story.leave_running()
         except KeyboardInterrupt:
-            screen.say("Stopped; nothing is left behind." if data_dir is None else "Stopped.")
+            # On a screen of its own: rich may have been cut off while it printed, and keep what is said after that.
+            Screen().say("Stopped; nothing is left behind." if data_dir is None else "Stopped.")
             return 0 if served else INTERRUPTED
     return 0
 
