@@ -6,11 +6,15 @@ client; the driver's error is the cause of the one raised.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import Connection
-from sqlalchemy.engine.interfaces import DBAPIModule
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from ...errors import StorageError, StoreDataError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIModule  # not in the first versions of SQLAlchemy 2
 
 _SENTENCES = (
     # First: who waits so is "blocked", in which "locked" would be found.
