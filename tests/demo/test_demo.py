@@ -16,11 +16,21 @@ from typing import IO
 import httpx
 import pytest
 
+SECONDS_TO_END = 60
+WITHOUT_RICH = "import sys; sys.modules['rich'] = None; from bgrs_middleware.cli import main; sys.exit(main(['demo']))"
+CUT_OFF_WHILE_IT_PRINTS = """
+import sys
 from bgrs_middleware.cli import main
 from bgrs_middleware.demo.story import Story
 
-SECONDS_TO_END = 60
-WITHOUT_RICH = "import sys; sys.modules['rich'] = None; from bgrs_middleware.cli import main; sys.exit(main(['demo']))"
+def tell(self):
+    # As far as rich comes before it writes.
+    self._screen._console.__enter__()
+    raise KeyboardInterrupt
+
+Story.tell = tell
+sys.exit(main(["demo"]))
+"""
 
 
 @pytest.fixture
@@ -42,6 +52,17 @@ def run_demo(temporary: Path, *options: str) -> subprocess.CompletedProcess[str]
         [sys.executable, "-m", "bgrs_middleware.cli", "demo", *options],
         env=environment(temporary),
         stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_TO_END,
+        check=False,
+    )
+
+
+def run_script(temporary: Path, script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(temporary),
         capture_output=True,
         text=True,
         timeout=SECONDS_TO_END,
@@ -162,17 +183,10 @@ def test_interrupted_anywhere_it_leaves_nothing_behind(
         assert_all_gone(process, temporary)
 
 
-def test_what_is_interrupted_while_it_prints_says_so_all_the_same(
-    temporary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def tell(self: Story) -> None:
-        # As far as rich comes where it is cut off before it writes.
-        self._screen._console.__enter__()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Story, "tell", tell)
-    assert main(["demo", "--data-dir", str(temporary)]) == 130
-    assert "Stopped" in capsys.readouterr().out
+def test_what_is_interrupted_while_it_prints_says_so_all_the_same(temporary: Path) -> None:
+    done = run_script(temporary, CUT_OFF_WHILE_IT_PRINTS)
+    assert done.returncode == 130, done.stderr
+    assert "Stopped" in done.stdout
 
 
 def test_second_ctrl_c_does_not_disturb_the_cleaning_up(temporary: Path) -> None:
@@ -216,14 +230,7 @@ def test_data_folder_that_cannot_be_used_is_one_sentence_and_exit_code_1(tempora
 
 
 def test_without_the_extra_it_says_what_to_install(temporary: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_RICH],
-        env=environment(temporary),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS_TO_END,
-        check=False,
-    )
+    done = run_script(temporary, WITHOUT_RICH)
     assert done.returncode == 2
     assert done.stderr == (
         'bgrs demo: not installed: rich. Install the extra with: pip install "bgrs_middleware[demo]"\n'
