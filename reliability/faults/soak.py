@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bgrs_middleware.stores.sql.sqlite import COPY_BACK_PAGES
+from bgrs_middleware.stores.sql.sqlite import COPY_BACK_PAGES, LOG_LIMIT_BYTES
 
 from ..card import Card
 from ..client import Client
@@ -31,8 +31,6 @@ LOOK_SECONDS = 0.5
 KIB = 1024
 PAGE_BYTES = 4 * KIB
 MIB = 1024 * 1024
-LONGEST_LOG_BYTES = 64 * MIB
-"""Above this SQLite cuts its log; see `journal_size_limit` in `stores/sql/sqlite.py`."""
 
 SETTINGS = {"retention_days": "0.00005", "sweep_seconds": "1", "max_queued": "1000000", "min_free_bytes": "0"}
 """Kept for four seconds."""
@@ -102,7 +100,7 @@ def run(card: Card, folder: Path, sizes: Sizes) -> None:
     card.line(
         "and the store's log is bounded",
         n=len(looks),
-        failures=sum(look["the store's log"] * MIB > LONGEST_LOG_BYTES for _, look in looks),
+        failures=sum(look["the store's log"] * MIB > LOG_LIMIT_BYTES for _, look in looks),
         note=f"longest {longest / MIB:.1f} MiB",
     )
 

@@ -29,8 +29,8 @@ from .protocol.routes import Action, Route, is_for_anybody, max_body_bytes
 from .replay.asgi_replayer import AsgiReplayer
 from .replay.base import REPLAY_KEY, copied
 from .replay.scope import head_from_scope, scope_as
+from .service.answers import Story
 from .service.callers import Caller, check_authorized
-from .service.desks import Story
 from .service.service import Service
 from .setting_forms import checked_parent
 from .settings import Settings, settings_of
@@ -142,8 +142,7 @@ class BgrsMiddleware:
             elif concern.action is Action.BATCH:
                 story = await self._accept_batch(scope, receive, head, concern, caller, service)
             else:
-                has_body = max_body_bytes(concern, self.settings) is not None
-                body = await self._message(receive, head, concern) if has_body else b""
+                body = await self._message(receive, head, concern)
                 story = service.desks.answer(concern, head, caller, body)
             reply = await on_loop(story)
         except ClientLeft:
@@ -156,12 +155,9 @@ class BgrsMiddleware:
         self, scope: Scope, receive: Receive, head: RequestHead, ask: Ask, caller: Caller, service: Service
     ) -> Story:
         """Read a request; returns what is then to be done to record and answer it."""
-        if self.settings.authorize is not None:
-            await self._authorize(scope, caller)
+        await self._authorize(scope, caller)
         check_declared_length(head.header(b"content-length"), self.settings.max_body_bytes)
-        parent = self.settings.operations_parent
-        if not isinstance(parent, str):
-            parent = await self._operations_parent(scope)
+        parent = await self._operations_parent(scope)
         rid = new_rid()
         with service.desks.acceptance.spool(rid, ask) as spool:
             await _read_body(receive, spool)
@@ -185,8 +181,7 @@ class BgrsMiddleware:
         batches = service.desks.batches
         # Copied before `authorize` can write into it: of each item it is asked as if of no other.
         given = None if self.settings.authorize is None else copied(scope)
-        if given is not None:
-            await self._authorize(scope, caller)
+        await self._authorize(scope, caller)
         parent = await self._operations_parent(scope)
         body = await self._message(receive, head, route)
         head = _as_entered(head, scope)
@@ -206,16 +201,16 @@ class BgrsMiddleware:
     async def _message(self, receive: Receive, head: RequestHead, route: Route) -> bytes:
         """The body of a request to a route of ours that has one."""
         most = max_body_bytes(route, self.settings)
-        assert most is not None, "it is asked for"
+        if most is None:
+            return b""
         check_declared_length(head.header(b"content-length"), most)
         body = SmallBody(most)
         await _read_body(receive, body)
         return body.finish()
 
     async def _authorize(self, scope: Scope, caller: Caller, place: str | None = None) -> None:
-        authorize = self.settings.authorize
-        assert authorize is not None, "it is asked for"
-        check_authorized(await _settled(authorize(scope)), caller, place)
+        if self.settings.authorize is not None:
+            check_authorized(await _settled(self.settings.authorize(scope)), caller, place)
 
     async def _operations_parent(self, scope: Scope) -> str:
         parent = self.settings.operations_parent

@@ -43,6 +43,7 @@ class Batcher(Generic[J]):
         """The loop that will call when a turn of it has brought no more."""
         self._calling_thread = 0
         self._gathered = 0
+        """How many jobs waited at the end of that loop's last turn."""
         self._gather_until = 0.0
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -85,14 +86,13 @@ class Batcher(Generic[J]):
 
     def _end_of_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
-            gathered = len(self._jobs)
-            goes_on = gathered > self._gathered and not self._called and time.monotonic() < self._gather_until
-            if goes_on and not self._closed:
-                self._gathered = gathered
+            must_call = self._jobs and not self._called and not self._closed
+            if must_call and len(self._jobs) > self._gathered and time.monotonic() < self._gather_until:
+                self._gathered = len(self._jobs)
                 loop.call_soon(self._end_of_turn, loop)
                 return
             self._calling = None
-            if self._jobs and not self._called and not self._closed:
+            if must_call:
                 self._call()
 
     def _call(self) -> None:

@@ -12,6 +12,18 @@ from bgrs_middleware import batching
 from bgrs_middleware.batching import Batcher
 
 
+def recording() -> tuple[Batcher[int], list[list[int]], threading.Event]:
+    """A batcher, the batches that it has handled, and that it has handled one."""
+    batches: list[list[int]] = []
+    handled = threading.Event()
+
+    def handle(jobs: list[int]) -> None:
+        batches.append(jobs)
+        handled.set()
+
+    return Batcher("test", handle), batches, handled
+
+
 def test_what_gathers_while_a_batch_is_handled_is_the_next_batch():
     batches: list[list[int]] = []
     handling, go_on = threading.Event(), threading.Event()
@@ -64,14 +76,7 @@ def test_nothing_starts_before_the_first_job_and_nothing_is_taken_after_the_end(
 
 
 def test_what_an_event_loop_puts_in_during_one_turn_is_one_batch():
-    batches: list[list[int]] = []
-    handled = threading.Event()
-
-    def handle(jobs: list[int]) -> None:
-        batches.append(jobs)
-        handled.set()
-
-    batcher = Batcher("test", handle)
+    batcher, batches, handled = recording()
 
     async def turn(numbers: range) -> None:
         handled.clear()
@@ -93,14 +98,7 @@ def test_what_an_event_loop_puts_in_during_one_turn_is_one_batch():
 
 def test_what_comes_in_turn_after_turn_is_one_batch(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(batching, "GATHER_SECONDS", 60.0)
-    batches: list[list[int]] = []
-    handled = threading.Event()
-
-    def handle(jobs: list[int]) -> None:
-        batches.append(jobs)
-        handled.set()
-
-    batcher = Batcher("test", handle)
+    batcher, batches, handled = recording()
 
     async def turns() -> None:
         for number in range(4):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 
 import pytest
 
 from bgrs_middleware import Rule
+from bgrs_middleware.errors import CommitInDoubt
+from bgrs_middleware.models import Status
 
 from .door import Door
 
@@ -113,6 +116,31 @@ def test_what_is_recorded_is_accepted_even_where_it_cannot_be_read_again(open_do
     assert "could not be read again" in caplog.text
     # A repeat with its key changes nothing, and may be sent again.
     assert door.get("/items?bgrs=yes&wait_for=20", key).status == 503
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_what_is_in_doubt_is_made_sure_of_before_it_is_answered(open_door, monkeypatch, made) -> None:
+    door = open_door(executor="worker")
+    door.ask("/items")
+    store = door.service._store
+    transaction = store.transaction
+
+    @contextmanager
+    def broken_off():
+        monkeypatch.setattr(store, "transaction", transaction)
+        if made:
+            with transaction() as opened:
+                yield opened
+        else:
+            with pytest.raises(InterruptedError), transaction() as opened:
+                yield opened
+                raise InterruptedError
+        raise CommitInDoubt("The connection broke during a commit.")
+
+    monkeypatch.setattr(store, "transaction", broken_off)
+    rid = door.ask("/items")
+    assert store.get([rid])[rid].status is Status.QUEUED
+    assert store.count_queued() == 2
 
 
 def test_a_failure_within_the_wait_is_told_at_once(door: Door) -> None:

@@ -62,18 +62,15 @@ def complete_bodies(theatre: Theatre) -> list[Path]:
     return sorted((theatre.data_dir / "bodies").glob("[0-9a-f][0-9a-f]/*"))
 
 
-def until_there(path: Path) -> None:
+def until_there(path: Path, *, there: bool = True) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} is not there"
+    while path.exists() is not there:
+        assert time.monotonic() < deadline, f"{path.name} is {'not' if there else 'still'} there"
         time.sleep(0.02)
 
 
 def until_gone(path: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while path.exists():
-        assert time.monotonic() < deadline, f"{path.name} is still there"
-        time.sleep(0.02)
+    until_there(path, there=False)
 
 
 def assert_lost(server: Server, rid: str) -> None:

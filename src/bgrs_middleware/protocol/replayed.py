@@ -40,7 +40,6 @@ _SECRET_PARTS = (
 _SECRET_NAMES = frozenset({"key", "code", "sig", "auth", "pass", "pwd", "pin", "otp", "sid"})
 _NOT_AS_SENT = _DROPPED | {b"prefer", b"accept-encoding", b"content-length"}
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
-_SHOWN = bytes(range(ord("!"), ord("~") + 1))
 _NOT_SHOWN = re.compile(rb"[^!-~]")
 _NOT_OF_A_TYPE = re.compile(r"[^A-Za-z0-9]+")
 
@@ -96,9 +95,7 @@ def name_of(head: RequestHead) -> str:
     raw = head.raw_path
     if head.query:
         raw += b"?" + b"&".join([_shown(segment) for segment in head.query.split(b"&")])
-    if raw.translate(None, _SHOWN):
-        raw = _NOT_SHOWN.sub(lambda found: b"%%%02X" % ord(found[0]), raw)
-    name = raw.decode("ascii")
+    name = _NOT_SHOWN.sub(lambda found: b"%%%02X" % ord(found[0]), raw).decode("ascii")
     return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 3] + "..."
 
 

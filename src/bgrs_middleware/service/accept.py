@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from ..bodies.base import Bodies
 from ..bodies.spool import Spool
@@ -13,7 +12,6 @@ from ..errors import BgrsError, CallerQueueFull, CommitInDoubt, KeyReused, Queue
 from ..ledger import Ledger
 from ..models import Record
 from ..orders import Add, AddBatch, Added, Existing, Idempotency
-from ..pending import Pending
 from ..protocol.ask import Ask
 from ..protocol.idempotency import idempotency_of
 from ..protocol.message import Reply, RequestHead
@@ -27,7 +25,7 @@ from ..sealing import Keyring
 from ..settings import Settings
 from ..stores.rules import new_fields
 from ..waiting import Waiter, Waiting
-from .answers import Answers
+from .answers import Answers, Story
 from .callers import Caller
 from .doubt import made_sure, sent
 from .new_orders import new_add
@@ -85,7 +83,7 @@ class Acceptance:
         body_name: str | None,
         operations_parent: str,
         body_sha256: bytes | None = None,
-    ) -> Coroutine[Pending[Any], None, Reply]:
+    ) -> Story:
         """Record a request and answer: 202, or its response if that is there within the wait, or its operation.
 
         To be awaited. What repeats an earlier request with its `Idempotency-Key` records nothing, and gets the answer

@@ -29,6 +29,9 @@ from .runs import Runs
 
 MAX_DETAILS = 1_000
 
+Story = Coroutine[Pending[Any], None, Reply]
+"""What is to be done until there is an answer: driven by `on_loop` or `in_thread`."""
+
 
 class Answers:
     """Answers what clients ask about background requests.
@@ -62,7 +65,7 @@ class Answers:
         self._drop_body = drop_body
         # Looked up once: a method that waits with each read is one more thing for the garbage collector.
         self._show = self._shown
-        self._stories: dict[Action, Callable[[Route, RequestHead, Caller], Coroutine[Pending[Any], None, Reply]]] = {
+        self._stories: dict[Action, Callable[[Route, RequestHead, Caller], Story]] = {
             Action.STATUS: self._status,
             Action.DETAILS: self._details,
             Action.RESULT: self._result,
@@ -72,7 +75,7 @@ class Answers:
             Action.LIST: self._list,
         }
 
-    def answer(self, route: Route, head: RequestHead, caller: Caller) -> Coroutine[Pending[Any], None, Reply]:
+    def answer(self, route: Route, head: RequestHead, caller: Caller) -> Story:
         """Answer one of our own routes. To be awaited.
 
         Raises:

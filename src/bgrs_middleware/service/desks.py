@@ -5,14 +5,12 @@ They share what the service has opened (store, bodies, keys, threads), and open 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ..bodies.base import Bodies
 from ..ledger import Ledger
-from ..pending import Pending
-from ..protocol.message import Reply, RequestHead
+from ..protocol.message import RequestHead
 from ..protocol.routes import Route
 from ..protocol.rules import Rules
 from ..reader import Reader
@@ -20,15 +18,12 @@ from ..sealing import Keyring
 from ..settings import Settings
 from ..waiting import Waiting
 from .accept import Acceptance
-from .answers import Answers
+from .answers import Answers, Story
 from .batches import Batches
 from .callers import Caller
 from .operations import Operations
 from .polling import Polling
 from .runs import Runs
-
-Story = Coroutine[Pending[Any], None, Reply]
-"""What is to be done until there is an answer: driven by `on_loop` or `in_thread`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

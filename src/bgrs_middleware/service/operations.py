@@ -7,11 +7,9 @@ theirs is the form. An operation has the parent that its path names, or there is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from ..models import Captured, Record, Status
-from ..pending import Pending
 from ..protocol.azure import azure_reply
 from ..protocol.message import Reply, RequestHead
 from ..protocol.operation_ends import Code, failure_of
@@ -31,12 +29,10 @@ from ..protocol.routes import Action, Route
 from ..protocol.urls import base_url
 from ..reader import Reader
 from ..settings import Settings
-from .answers import Answers
+from .answers import Answers, Story
 from .callers import Caller, check_manageable, check_readable
 from .polling import Polling
 from .views import with_items
-
-Story = Callable[[Route, RequestHead, Caller, bytes], Coroutine[Pending[Any], None, Reply]]
 
 
 class Operations:
@@ -63,7 +59,7 @@ class Operations:
         self._polling = polling
         self._reader = reader
         self._page_secret = page_secret
-        self._stories: dict[Action, Story] = {
+        self._stories: dict[Action, Callable[[Route, RequestHead, Caller, bytes], Story]] = {
             Action.OPERATION: self._get,
             Action.OPERATIONS: self._list,
             Action.WAIT_OPERATION: self._wait,
@@ -76,9 +72,7 @@ class Operations:
         """Whether it is answered here."""
         return action in self._stories
 
-    def answer(
-        self, route: Route, head: RequestHead, caller: Caller, body: bytes
-    ) -> Coroutine[Pending[Any], None, Reply]:
+    def answer(self, route: Route, head: RequestHead, caller: Caller, body: bytes) -> Story:
         """Answer one of the routes of operations. To be awaited.
 
         Parameters:
